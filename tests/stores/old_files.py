@@ -44,7 +44,10 @@ _UNDONE_BY: Final = {
     ),
     20: "ALTER TABLE shadows DROP COLUMN body; ALTER TABLE installation DROP COLUMN fingerprint;"
     " DELETE FROM installation WHERE paused_us IS NULL",
-    21: "DROP TABLE plan_lines; DROP INDEX jobs_of_plan; ALTER TABLE jobs DROP COLUMN plan_id",
+    21: "DROP TABLE plan_lines; DROP INDEX jobs_of_plan; ALTER TABLE jobs DROP COLUMN plan_id;"
+    " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql,"
+    " 'account_sid TEXT NOT NULL', 'account_sid TEXT NOT NULL REFERENCES accounts (sid)')"
+    " WHERE name = 'jobs'; PRAGMA writable_schema = RESET",
     22: (
         "DROP TABLE destination_settings; DROP TABLE destination_states; DROP TABLE order_heads;"
         " DROP INDEX waiting_in_order; ALTER TABLE waiting DROP COLUMN order_key;"

@@ -34,6 +34,7 @@ NAMES = [
     "file",
     "wal",
     "schema",
+    "catalogue",
     "age",
     "integrity",
     "foreign_keys",

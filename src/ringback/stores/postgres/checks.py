@@ -13,7 +13,7 @@ from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.failures import detail, reason, unusable
 from ringback.stores.postgres.partitions import partitions_end
-from ringback.stores.postgres.schema import newest, refuse_unfit, version_of
+from ringback.stores.postgres.schema import altered_in, newest, refuse_unfit, version_of
 from ringback.stores.sql.consistency_checks import (
     RowCheck,
     counts,
@@ -151,6 +151,11 @@ def _schema(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
     return True, str(version_of(connection))
 
 
+def _catalogue(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    found = altered_in(connection)
+    return not (found.missing or found.foreign), found.shown
+
+
 def _partitions(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
     end = partitions_end(connection)
     (weeks,) = execute(
@@ -184,6 +189,7 @@ _CHECKS: Final[dict[str, Callable[[Connection, SecretCipher], tuple[bool, str]]]
     "server": _server,
     "durability": _durability,
     "schema": _schema,
+    "catalogue": _catalogue,
     "partitions": _partitions,
     "secrets": _secrets,
     "references": _references,

@@ -25,9 +25,11 @@ from psycopg import errors
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.postgres.catalogue import difference_of
 from ringback.stores.postgres.connections import Connection, Dsn, execute, is_pooled, transaction
 from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
+from ringback.stores.sql.catalogue import CatalogueDifference
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.sealed_columns import seal_anew, sealed_with, warn_of_damaged
@@ -144,6 +146,8 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
                 _refuse_while_copied(dsn, connection)
                 if take_into_use(run, place_of(dsn), serve_copied=serve_copied):
                     run("SELECT unfence_data()", ())
+            # An unfinished copy, which lacks a trigger, was refused by now, and with better words.
+            altered_in(connection).refuse(f"the PostgreSQL database {dsn.shown}")
             if sealed_with(run, cipher) != cipher.key_ids[0]:
                 seal_anew(run, cipher)
             warn_of_damaged(run, cipher)
@@ -237,6 +241,15 @@ def refuse_unfit(dsn: Dsn, connection: Connection) -> None:
             f"the upgrade of the PostgreSQL database {dsn.shown} to schema {newest()} has not"
             " ended; run `ringback db upgrade`, which goes on with it"
         )
+
+
+def altered_in(connection: Connection) -> CatalogueDifference:
+    """Return how the tables differ from what the schema makes, if this is the newest schema."""
+    found = difference_of(connection, is_newer=version_of(connection) > newest())
+    if found.missing or found.foreign:
+        # An upgrade by a newer version may have come in between.
+        return difference_of(connection, is_newer=version_of(connection) > newest())
+    return found
 
 
 def refuse_other_versions(dsn: Dsn, connection: Connection) -> None:

@@ -25,6 +25,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
 from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sql.sending_pause import BEGIN_PAUSE
+from ringback.stores.sqlite.catalogue import refuse_altered
 from ringback.stores.sqlite.data_file_upgrade import remove
 from ringback.stores.sqlite.data_loss import refuse_older_data
 from ringback.stores.sqlite.disk_space import is_want_of_room
@@ -138,6 +139,7 @@ def _snapshot(path: Path) -> sqlite3.Connection:
             raise ConfigurationError(f"{path} has no data yet: a server is making it, or has died")
         refuse_outdated(path, source)
         refuse_older_data(path, source, mark)
+        refuse_altered(path, source)
     except BaseException:
         source.close()
         raise

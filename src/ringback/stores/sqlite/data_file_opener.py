@@ -18,6 +18,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.data_growth import growth_of
+from ringback.stores.sqlite.catalogue import refuse_altered
 from ringback.stores.sqlite.data_loss import is_missing, refuse_damaged_data, refuse_older_data
 from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import (
@@ -96,8 +97,9 @@ def open_as_owner(
 
     The caller must hold the file's lock. During a long upgrade, `tell` is called with texts that
     say how far it is; without it, they are logged, and so is the end of the upgrade. Raises
-    ConfigurationError if the file can't be used. Also raises it if the file is damaged or older
-    than the data that was here before, unless `accept_data_loss` is set.
+    ConfigurationError if the file can't be used, or if it has not the tables, indexes and triggers
+    that its schema makes. Also raises it if the file is damaged or older than the data that was
+    here before, unless `accept_data_loss` is set.
     """
     mark, upgrade = read_mark(path), None
 
@@ -106,13 +108,19 @@ def open_as_owner(
             refuse_older_data(path, connection, mark)
             refuse_damaged_data(path, connection)
 
+    def check_old(connection: sqlite3.Connection) -> None:
+        check(connection)
+        refuse_altered(path, connection)
+
     with _refusing_unusable(path):
         try:
             connection, reopen = _connect_as_owner(path, cipher)
         except OutdatedSchema as outdated:
             from ringback.stores.sqlite.data_file_upgrade import upgrade_data_file  # noqa: PLC0415 (rarely needed)
 
-            upgrade = upgrade_data_file(path, outdated.version, check=check, tell=tell or _log.info)
+            upgrade = upgrade_data_file(
+                path, outdated.version, check=check_old, tell=tell or _log.info
+            )
             if tell is None:
                 _log_upgrade(upgrade)
             connection, reopen = _connect_as_owner(path, cipher)
@@ -152,6 +160,7 @@ def connect_alone(path: Path) -> sqlite3.Connection:
             refuse_outdated(path, connection)
             refuse_older_data(path, connection, read_mark(path))
             refuse_damaged_data(path, connection)
+            refuse_altered(path, connection)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             # Its write-ahead log can be moved into the file only while nothing else has it open.
             connection.execute("PRAGMA journal_mode = DELETE")
@@ -228,6 +237,8 @@ def connect(path: Path | str, cipher: SecretCipher, *, alone: bool = False) -> s
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         refuse_outdated(path, connection)
+        # Before anything is written, since a foreign trigger would act on it.
+        refuse_altered(path, connection)
         # In an existing file, these commands write, and a full disk may have no room for that.
         for pragma in (*(() if version_of(connection) else LAYOUT), *_PRAGMAS):
             connection.execute(pragma)

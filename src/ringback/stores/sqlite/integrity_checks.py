@@ -19,6 +19,7 @@ from ringback.stores.sql.consistency_checks import (
     states,
 )
 from ringback.stores.sql.sealed_columns import open_all
+from ringback.stores.sqlite.catalogue import difference_of
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
@@ -113,6 +114,11 @@ def _schema(opened: _OpenFile) -> tuple[bool, str]:
     return False, f"{version}, but this Ringback needs {wanted}: {what}"
 
 
+def _catalogue(opened: _OpenFile) -> tuple[bool, str]:
+    found = difference_of(opened.connection)
+    return not (found.missing or found.foreign), found.shown
+
+
 def _age(opened: _OpenFile) -> tuple[bool, str]:
     number = number_in(opened.connection)
     if opened.mark is None:
@@ -189,6 +195,7 @@ def _open_attempts(opened: _OpenFile) -> tuple[bool, str]:
 
 _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "schema": _schema,
+    "catalogue": _catalogue,
     "age": _age,
     "integrity": _integrity,
     "foreign_keys": _foreign_keys,

@@ -16,6 +16,7 @@ from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.sealed_columns import open_all
 from ringback.stores.sql.sending_pause import BEGIN_PAUSE
 from ringback.stores.sqlite.backup import BackupNote
+from ringback.stores.sqlite.catalogue import refuse_altered
 from ringback.stores.sqlite.data_file_upgrade import create, remove
 from ringback.stores.sqlite.data_loss import begin_new_data
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, write_mark
@@ -160,6 +161,7 @@ def _make_usable(
         (found,) = data.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise ConfigurationError(f"{backup} is damaged: {' '.join(found.split())}")
+        refuse_altered(backup, data)
         if cipher is not None:
             opened = open_all(data.execute, cipher)
             if opened.damaged:
