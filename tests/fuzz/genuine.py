@@ -28,6 +28,7 @@ _FORMS: Final = ["application/x-www-form-urlencoded; charset=UTF-8", "", None]
 _JSONS: Final = ["application/json", "application/json; charset=utf-8", "application/ld+json"]
 _TEXTS: Final = ["", "v1", "active", "my super sim", "100% & more", "é", "😀 \u2028", "a=b", "\x00"]
 _NAMES: Final = ["ApiVersion", "SimSid", "SimStatus", "AccountSid", "Payload", "CommandSid", "Ü"]
+_MORE_NAMES: Final = ["SimUniqueName", "ErrorCode", "Payload", "Status", "Ü"]
 _SIM: Final = [
     ("ApiVersion", "v1"),
     ("SimSid", "HS" + "a" * 32),
@@ -206,9 +207,10 @@ def _tell(case: Case, called: Url, random: Random) -> None:
 
 
 def _tell_form(case: Case, called: Url, random: Random) -> None:
-    pairs = list(_SIM) if random.random() < 0.3 else []
+    is_of_sim = random.random() < 0.3  # then each required name may be there only once
+    pairs, names = (list(_SIM), _MORE_NAMES) if is_of_sim else ([], _NAMES)
     while random.random() < 0.6:
-        pairs.append((random.choice(_NAMES), random.choice(_TEXTS)))
+        pairs.append((random.choice(names), random.choice(_TEXTS)))
     escape = random.choice([quote_plus, quote])
     encoded = "&".join(f"{escape(name)}={escape(value)}" for name, value in pairs)
     resource = called.origin + called.path

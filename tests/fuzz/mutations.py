@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from random import Random
 from typing import Final
+from urllib.parse import quote_plus
 
 from ringback.core.policy.source_policy import Source
 from tests.fuzz.genuine import (
@@ -17,6 +18,7 @@ from tests.fuzz.genuine import (
     SIGNATURES,
     TOKENS,
     Case,
+    form_as_signed,
     pairs_of,
     sign,
 )
@@ -290,8 +292,37 @@ def form_written_in_another_way(random: Random, case: Case) -> Effect | None:
             before + b"&" + before if before else b"",
         ]
     )
+    if case.source is Source.TWILIO and len(pairs_of(case.body)) > len(pairs_of(before)):
+        return Effect.OPEN  # a name that a callback has once is there twice
     if case.body == before or case.source is Source.TWILIO:
         return Effect.HARMLESS
+    return Effect.FORGED
+
+
+def form_split_again(random: Random, case: Case) -> Effect | None:
+    """Split a form at another place, into other names and values with the same signature."""
+    pairs = pairs_of(case.body)
+    names = [name for name, _ in pairs]
+    if not _is_form(case) or case.source is not Source.TWILIO or "AccountSid" not in names:
+        return None
+    at = names.index("AccountSid")
+    name, value = pairs[at]
+    cut = random.choice([-3, -1, 1, 3])
+    whole = name + value
+    pairs[at] = (whole[: len(name) + cut], whole[len(name) + cut :])
+    if form_as_signed(pairs) != form_as_signed(pairs_of(case.body)):
+        return None
+    is_of_sim = names.count("AccountSid") == 1 and {"SimSid", "SimStatus"} <= {*names}
+    case.body = "&".join(f"{quote_plus(n)}={quote_plus(v)}" for n, v in pairs).encode()
+    is_of_sim = is_of_sim and ("SimSid", "HS" + "a" * 32) in pairs
+    return Effect.FORGED if is_of_sim else Effect.OPEN
+
+
+def slash_of_the_url_moved(random: Random, case: Case) -> Effect | None:
+    """Move the slash at the end of a URL without a path to the body."""
+    if not case.body or case.url.path not in ("", "/") or case.method != "POST":
+        return None
+    case.body = b"/" + case.body
     return Effect.FORGED
 
 
@@ -528,6 +559,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     date_gone_or_twice,
     form_in_another_order,
     form_written_in_another_way,
+    form_split_again,
+    slash_of_the_url_moved,
     parameters_changed,
     bytes_changed,
     white_space_in_json,

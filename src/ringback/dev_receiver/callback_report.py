@@ -24,11 +24,13 @@ from ringback.receiver.events import (
     UnknownEvent,
     read_event,
     typed_event,
+    unknown_names_in,
 )
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verdict, Verified
 
 _MOST_PARAMETERS: Final = 50
 _MOST_EVENTS: Final = 100
+_MOST_NAMES: Final = 5
 _THROTTLED: Final = 429
 _LONGEST: Final = 2000
 _WIDEST_LABEL: Final = 24
@@ -101,6 +103,7 @@ def as_record(checked: CheckedRequest, *, with_event: bool = False) -> dict[str,
         "method": request.method,
         "path": request.target,
         "parameters": request.parameters,
+        "unknown_names": unknown_names_in(request),
         "token": verdict.token,
         "signature": _signature(verdict),
         "seen_before": checked.seen is not None and checked.seen.before,
@@ -244,6 +247,7 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
 
 def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
     yield from _datagram(checked.request)
+    yield from unknown_name_rows(checked.request)
     yield _token(checked)
     yield from _signature_rows(checked.verdict)
     if any(each.seen for each in checked.events):
@@ -268,6 +272,15 @@ def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
         return
     text = payload.decode("utf-8", "backslashreplace")
     yield ReportRow("payload", f"{counted(len(payload), 'byte')}: {text}")
+
+
+def unknown_name_rows(request: ReceivedRequest) -> Iterator[ReportRow]:
+    """Yield a row with the names that no callback of the form's kind has, if there are any."""
+    names = unknown_names_in(request)
+    if names:
+        listed = ", ".join(map(repr, names[:_MOST_NAMES]))
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        yield ReportRow("unknown names", f"{listed}{more}", TerminalLineStyle.HINT)
 
 
 def _token(checked: CheckedRequest) -> ReportRow:

@@ -83,6 +83,17 @@ class Callback:
         """The parameters by name; if a name repeats, its last value, which the sender added."""
         return dict(self.pairs)
 
+    @cached_property
+    def unknown_names(self) -> tuple[str, ...]:
+        """The names in a form that no callback of its kind has, in their order.
+
+        A source may have added them, or somebody may have split a signed form at other places.
+        Empty for a form of no known kind, whose `event` is an UnknownEvent, and for a GET.
+        """
+        from ringback.receiver.events import unknown_names_in  # noqa: PLC0415 (as in `event`)
+
+        return unknown_names_in(self.request)
+
     @property
     def body(self) -> bytes:
         """The body exactly as received; empty for a GET, unless it is of an event stream."""

@@ -72,6 +72,7 @@ class Receiver:
         source_secrets: Mapping[SourceName, Sequence[str]] = _NO_SECRETS,
         max_age: timedelta | None = None,
         require_token: bool = False,
+        refuse_unknown_names: bool = False,
         seen: DedupeStore | AsyncDedupeStore | None = None,
         lease: timedelta = timedelta(seconds=60),
         keep: timedelta | Mapping[SourceName, timedelta] = timedelta(days=7),
@@ -104,6 +105,10 @@ class Receiver:
         `require_token` rejects callbacks without an idempotency token. Otherwise, they are accepted
         as new each time, and counted by `without_token`. It does not apply to event streams, whose
         events have ids.
+
+        `refuse_unknown_names` rejects forms with names that no callback of their kind has, and
+        forms of no known kind. By default, those are accepted, since the sources may add names; the
+        callback lists them as `unknown_names`.
 
         `seen` is the store of idempotency tokens, kept separately for each source: for `lease`
         while the work is under way, and for `keep` after that. The lease is renewed during the
@@ -152,6 +157,7 @@ class Receiver:
             sources=sources,
             accept_unsigned_kore=accept_unsigned_kore,
             require_token=require_token,
+            refuse_unknown_names=refuse_unknown_names,
             max_age=max_age,
             clock=clock,
         )

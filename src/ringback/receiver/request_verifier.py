@@ -1,4 +1,4 @@
-"""Verifies requests for a `Receiver`: finds the URL called, and checks signature, age and token."""
+"""Verifies requests for a `Receiver`: finds the URL, and checks signature, age, token and names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,12 +23,18 @@ from ringback.receiver.verification.received_request import (
 from ringback.receiver.verification.schemes import FAMILIES
 from ringback.receiver.verification.settings_sources import AcceptedSource
 from ringback.receiver.verification.signature_candidates import ReceiverSecrets
-from ringback.receiver.verification.signature_headers import SignatureClaim, find_claim, read_claim
+from ringback.receiver.verification.signature_headers import (
+    SignatureClaim,
+    find_claim,
+    quoted,
+    read_claim,
+)
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import (
     EMPTY_SIGNATURE,
     explain,
     find_fault,
+    malformed_form,
     malformed_token,
 )
 
@@ -39,6 +45,10 @@ _SIGNATURES: Final = {family.signature_header.lower() for family in FAMILIES.val
 _NO_TOKEN: Final = Rejected(
     Reason.NO_TOKEN, "it has no idempotency token, so a repeat of it could not be recognised"
 )
+_NO_KIND: Final = Rejected(
+    Reason.UNKNOWN_NAMES, "its form is of no known kind of callback, so all its names are unknown"
+)
+_MOST_NAMES: Final = 5
 
 
 class RequestVerifier:
@@ -52,6 +62,7 @@ class RequestVerifier:
         sources: Mapping[SourceName, CallbackSourceDefinition],
         accept_unsigned_kore: bool,
         require_token: bool,
+        refuse_unknown_names: bool,
         max_age: timedelta | None,
         clock: Callable[[], datetime],
     ) -> None:
@@ -64,6 +75,8 @@ class RequestVerifier:
         self._sources = [AcceptedSource(*source) for source in sources.items()]
         self._accepts_unsigned = accept_unsigned_kore
         self._requires_token = require_token
+        self._refuses_names = refuse_unknown_names
+        self._takes_any = max_age is None and not refuse_unknown_names
         self._max_age = max_age
         self._clock = clock
         if self._only is None:
@@ -116,16 +129,16 @@ class RequestVerifier:
         """
         fault, urls = _find_fault(claim, url, method, target, body)
         scheme, _, token, _ = claim
-        if fault is None and self._max_age is None and (token or not self._requires_token):
+        if fault is None and self._takes_any and (token or not self._requires_token):
             return Verified(scheme.source, token)
         if not isinstance(given, ReceivedRequest):
             given = read_request(method, given, body, target=target)
         is_unsigned = self._accepts_unsigned and fault is EMPTY_SIGNATURE
         if is_unsigned:
-            fault = malformed_token(claim)
+            fault = malformed_token(claim) or malformed_form(claim[3], body)
         if fault is None and not (scheme.source is Source.TWILIO and not given.values("date")):
             fault = self._check_age(given)
-        fault = fault or self._check_token(token, given)
+        fault = fault or self._check_token(token, given) or self._check_names(given)
         if fault is None:
             return Verified(scheme.source, token, is_signed=not is_unsigned)
         return explain(fault, given, urls)
@@ -169,7 +182,7 @@ class RequestVerifier:
         fault, urls = _find_fault(claim, found.url, request.method, request.target, request.body)
         if fault is None and (at is not None or source.definition.needs_date):
             fault = self._check_age(request, at=at)
-        fault = fault or self._check_token(claim[2], request)
+        fault = fault or self._check_token(claim[2], request) or self._check_names(request)
         if fault is not None:
             return explain(fault, request, urls, claim=claim), None
         return Verified(source.name, claim[2]), found
@@ -183,7 +196,7 @@ class RequestVerifier:
             rejected.token,
         )
 
-    # ---- age and token ---------------------------------------------------------------------------
+    # ---- age, token and names --------------------------------------------------------------------
 
     def _check_age(self, request: ReceivedRequest, *, at: int | None = None) -> Rejected | None:
         """Return Rejected if the request is too old or too new.
@@ -214,6 +227,25 @@ class RequestVerifier:
         if not self._requires_token or token is not None or is_event_batch(request):
             return None
         return _NO_TOKEN
+
+    def _check_names(self, request: ReceivedRequest) -> Rejected | None:
+        """Return Rejected if the receiver refuses unknown names, and the form has one."""
+        if not self._refuses_names or request.method == "GET" or not request.is_form:
+            return None
+        from ringback.core.events.form_names import kind_of_form, unknown_names  # noqa: PLC0415 (it imports all events)
+
+        form = request.parameters
+        if kind_of_form(form) is None:
+            return _NO_KIND
+        names = unknown_names(form)
+        if not names:
+            return None
+        listed = ", ".join(map(quoted, names[:_MOST_NAMES]))
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        return Rejected(
+            Reason.UNKNOWN_NAMES,
+            f"its form has names that no callback of its kind has: {listed}{more}",
+        )
 
 
 def _find_fault(

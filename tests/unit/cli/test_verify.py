@@ -151,6 +151,7 @@ def test_json_has_all_of_it(verify: Callable[..., Result]) -> None:
         "target": "/path?foo=bar",
         "urls": ["http://your-callback-url.com/path?foo=bar"],
         "parameters_are_signed": True,
+        "unknown_names": [],
         "event": {
             "type": "SimUpdated",
             "account_sid": ACCOUNT_SID,

@@ -285,6 +285,7 @@ def test_json_output_has_everything() -> None:
             ["SimStatus", "inactive"],
             ["AccountSid", "AC3ba717b1d236e6c4a835e46130267eb4"],
         ],
+        "unknown_names": [],
         "token": TOKEN,
         "signature": {"ok": True, "reason": None, "explanation": None},
         "seen_before": True,

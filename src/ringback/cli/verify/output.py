@@ -12,9 +12,10 @@ from ringback.dev_receiver.callback_report import (
     aligned,
     event_record,
     event_rows,
+    unknown_name_rows,
 )
 from ringback.receiver import Callback, Rejected
-from ringback.receiver.events import Event, UnknownEvent, read_event
+from ringback.receiver.events import Event, UnknownEvent, read_event, unknown_names_in
 
 _NAMED: Final = (
     "read from the request; if the callback is configured with another URL, give it with --url"
@@ -72,6 +73,7 @@ def as_record(found: CaptureVerification) -> dict[str, Any]:
         "parameters_are_signed": (
             result.parameters_are_signed if isinstance(result, Callback) else None
         ),
+        "unknown_names": unknown_names_in(capture.request),
         "event": event_record(found.event),
         "read_as": capture.form,
         "notes": capture.notes,
@@ -99,6 +101,7 @@ def _findings(found: CaptureVerification) -> Iterator[ReportRow]:
         yield ReportRow("parameters", "signed")
     else:
         yield ReportRow("parameters", _NOT_SIGNED, TerminalLineStyle.HINT)
+    yield from unknown_name_rows(request)
     yield ReportRow("event", _event(found))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ringback.core.form_encoding import as_field
+from ringback.core.sids import SidKind
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
@@ -17,39 +18,62 @@ def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
 
     The field is the one that `fields` gives, or else the parameter's name in snake case.
     """
-    return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
+    plain = names.replace("!", "").split()
+    return tuple((name, fields.get(name) or as_field(name)) for name in plain)
 
 
-# For each kind of event: the parameter's name, and the field of the event that gives its value.
-# docs/callbacks.md says which of them come from a source and which are our own choice.
-PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
+# For each kind of event, the names of its parameters in their order. A `!` marks a name without
+# which no form of the kind is genuine: the sources send it each time, as far as anything shows.
+# docs/callbacks.md says which of the names come from a source and which are our own choice.
+_NAMES: Final[Mapping[type[Event], str]] = {
     # The notice shows the first five in this order, for both products; the errors follow after a
     # failure. The callback of a connectivity reset is published nowhere: ours reports the SIM.
-    SimUpdated: _named(
-        "ApiVersion SimUniqueName SimSid SimStatus AccountSid ErrorCode ErrorMessage"
-    ),
+    SimUpdated: "ApiVersion! SimUniqueName SimSid! SimStatus! AccountSid! ErrorCode ErrorMessage",
     # In the order of a captured request; `Command` is the payload under an older name.
-    SmsCommandChanged: _named(
-        "Status ApiVersion Command SimUniqueName Payload SimSid Direction CommandSid AccountSid"
-        " PayloadType ErrorCode ErrorMessage",
-        Command="payload",
+    SmsCommandChanged: (
+        "Status! ApiVersion! Command SimUniqueName Payload SimSid! Direction! CommandSid!"
+        " AccountSid! PayloadType! ErrorCode ErrorMessage"
     ),
     # Names and order are like those of an SMS; the others are from the resource's fields.
-    IpCommandChanged: _named(
-        "Status ApiVersion SimUniqueName Payload SimSid SimIccid Direction DeviceIp DevicePort"
-        " CommandSid AccountSid PayloadType ErrorCode ErrorMessage"
+    IpCommandChanged: (
+        "Status! ApiVersion! SimUniqueName Payload SimSid! SimIccid Direction! DeviceIp DevicePort"
+        " CommandSid! AccountSid! PayloadType! ErrorCode ErrorMessage"
     ),
-    EsimProfileChanged: _named(
-        "AccountSid ApiVersion EsimProfileSid SimSid Iccid Eid Status SmdpPlusAddress MatchingId"
-        " ActivationCode ErrorCode ErrorMessage",
-        EsimProfileSid="profile_sid",
+    EsimProfileChanged: (
+        "AccountSid! ApiVersion! EsimProfileSid! SimSid Iccid Eid Status! SmdpPlusAddress"
+        " MatchingId ActivationCode ErrorCode ErrorMessage"
     ),
     # In the order of the fields of a consumer's model class.
-    CommandChanged: _named(
-        "CommandSid SimSid SimUniqueName AccountSid ErrorCode ErrorMessage CommandStatus"
-        " CommandMode Command ApiVersion"
+    CommandChanged: (
+        "CommandSid! SimSid! SimUniqueName AccountSid! ErrorCode ErrorMessage CommandStatus!"
+        " CommandMode! Command ApiVersion!"
     ),
 }
+_OTHER_FIELDS: Final[Mapping[type[Event], Mapping[str, str]]] = {
+    SmsCommandChanged: {"Command": "payload"},
+    EsimProfileChanged: {"EsimProfileSid": "profile_sid"},
+}
+
+PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
+    event: _named(names, **_OTHER_FIELDS.get(event, {})) for event, names in _NAMES.items()
+}
+"""For each kind of event: the parameter's name, and the field of the event with its value."""
+
+REQUIRED: Final[Mapping[type[Event], tuple[str, ...]]] = {
+    event: tuple(name[:-1] for name in names.split() if name.endswith("!"))
+    for event, names in _NAMES.items()
+}
+"""For each kind of event: the names of the parameters that each of its callbacks has."""
+
+EVENTS_BY_SID: Final[Mapping[str, type[Event]]] = {
+    SidKind.ESIM_PROFILE: EsimProfileChanged,
+    SidKind.SMS_COMMAND: SmsCommandChanged,
+    SidKind.IP_COMMAND: IpCommandChanged,
+    SidKind.COMMAND: CommandChanged,
+    SidKind.SIM: SimUpdated,
+    SidKind.WIRELESS_SIM: SimUpdated,
+}
+"""The kinds of event by the prefix of the SID in their `EventMark`."""
 
 
 def parameters_of(event: Event) -> list[tuple[str, str]]:

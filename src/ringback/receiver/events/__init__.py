@@ -39,7 +39,7 @@ from ringback.receiver.events.connection_event import (
     typed_event,
 )
 from ringback.receiver.events.form_events import event_of_form
-from ringback.receiver.events.parse import Event, read_event
+from ringback.receiver.events.parse import Event, read_event, unknown_names_in
 from ringback.receiver.events.unreadable_event import UnknownEvent
 
 __all__ = [
@@ -72,4 +72,5 @@ __all__ = [
     "event_sid_of",
     "read_event",
     "typed_event",
+    "unknown_names_in",
 ]

@@ -1,5 +1,6 @@
 """Reads the event of a request, from its parameters or from CloudEvents in JSON."""
 
+from ringback.core.events.form_names import unknown_names
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, event_of_json
 from ringback.receiver.events.connection_event import TypedEvent
@@ -23,6 +24,17 @@ def read_event(request: ReceivedRequest) -> Event:
     if not parameters and request.is_json and (request.body or request.method != "GET"):
         return event_of_json(request.body)
     return event_of_form(parameters)
+
+
+def unknown_names_in(request: ReceivedRequest) -> tuple[str, ...]:
+    """Return the names in a request's form that no callback of its kind has; never raises.
+
+    Empty for a GET, which has the parameters of the receiver's own URL too, for a body that is not
+    a form, and for a form of no known kind, which is an UnknownEvent.
+    """
+    if request.method == "GET" or not request.is_form:
+        return ()
+    return unknown_names(request.parameters)
 
 
 def _has_cloud_events(request: ReceivedRequest) -> bool:

@@ -117,6 +117,7 @@ class SignedUrlSpellings:
     def __init__(self, split: SplitUrl, secrets: ReceiverSecrets) -> None:
         bare = replace(split, query="")
         self.split = bare
+        self.has_path = bare.path not in ("", "/")
         self.secrets = secrets
         self.by_kore = tuple(str(url) for url in bare.spellings())
         self.by_twilio = tuple(str(url) for each in bare.spellings() for url in each.ports())

@@ -37,6 +37,13 @@ class Reason(StrEnum):
     """The request has no idempotency token, but this receiver or its signature needs one."""
     MALFORMED_TOKEN = auto()
     """The idempotency token is longer than 256 characters, or not printable."""
+    MALFORMED_FORM = auto()
+    """The signature is right, but the form lacks or repeats a name that its kind has, or the like.
+
+    Its names and values may have been split at other places, which Twilio's signature allows.
+    """
+    UNKNOWN_NAMES = auto()
+    """The form has unknown names, or is of no known kind, and this receiver refuses that."""
     NO_REQUEST = auto()
     """An adapter was given something else than an HTTP request: an AWS Lambda event of a queue."""
     NOT_EXPLAINED = auto()
@@ -58,6 +65,8 @@ _STATUSES: Final[Mapping[Reason, int]] = {
     Reason.NO_TARGET: 400,
     Reason.NO_TOKEN: 400,
     Reason.MALFORMED_TOKEN: 400,
+    Reason.MALFORMED_FORM: 400,
+    Reason.UNKNOWN_NAMES: 400,
     Reason.NO_REQUEST: 400,
     Reason.UNKNOWN_URL: 404,
     Reason.NO_SECRET: 503,

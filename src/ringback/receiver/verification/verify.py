@@ -7,6 +7,7 @@ raises, whatever a request contains: it returns a verdict.
 from collections.abc import Sequence
 from dataclasses import replace
 from hmac import compare_digest
+from itertools import chain
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
@@ -101,7 +102,13 @@ def find_fault(
         fault = _not_covered(method, content_type, body, urls, form)
         is_right = fault is None and _is_signed_by_twilio(scheme, signature, form, urls)
     if is_right:
-        return _not_as_sent(scheme, method, content_type, body) or malformed_token(claim)
+        may_go_on = len(urls) > 1 or not urls[0].resource.has_path
+        return (
+            _not_as_sent(scheme, method, content_type, body)
+            or malformed_token(claim)
+            or (_url_goes_on(scheme, content_type, body, urls) if may_go_on else None)
+            or (malformed_form(content_type, body) if _may_be_of_a_kind(scheme, body) else None)
+        )
     if not signature and scheme is BY_WEBHOOK_SECRET:
         return EMPTY_SIGNATURE
     if not urls[0].secrets.by(scheme):
@@ -125,6 +132,24 @@ def malformed_token(claim: SignatureClaim) -> Rejected | None:
         Reason.MALFORMED_TOKEN,
         f"its idempotency token is {quoted(token)}, which has {len(token)} characters; a token has"
         f" 1 to {MAX_TOKEN}, all of them printable",
+    )
+
+
+def malformed_form(content_type: str | None, body: bytes) -> Rejected | None:
+    """Return Rejected if the body is a form without the names that its kind of callback has.
+
+    None if the body is not a form, or of no known kind.
+    """
+    if not is_form(content_type):
+        return None
+    from ringback.core.events.form_names import find_form_fault  # noqa: PLC0415 (it imports all events)
+
+    fault = find_form_fault(read_form(body))
+    if fault is None:
+        return None
+    return Rejected(
+        Reason.MALFORMED_FORM,
+        f"{fault}: a signature may be right for a form that was split into other names",
     )
 
 
@@ -248,11 +273,12 @@ def _not_as_sent(
     anybody can append to a signed body (a length-extension attack). This always adds NUL bytes,
     which no form or JSON contains.
     """
-    is_of_stream = scheme.sign is None and is_json(content_type) and body[:1] in (b"[", b"{")
-    if body and method == "GET" and not is_of_stream:
-        return Rejected(
-            Reason.BODY_CHANGED, "it is a GET with a body, but a callback by GET has no body"
-        )
+    if body and method == "GET":
+        is_of_stream = scheme.sign is None and is_json(content_type) and body[:1] in (b"[", b"{")
+        if not is_of_stream:
+            return Rejected(
+                Reason.BODY_CHANGED, "it is a GET with a body, but a callback by GET has no body"
+            )
     if scheme.is_extensible and b"\0" in body:
         return Rejected(
             Reason.BODY_CHANGED,
@@ -260,6 +286,49 @@ def _not_as_sent(
             " has extended the body",
         )
     return None
+
+
+def _may_be_of_a_kind(scheme: VerificationScheme, body: bytes) -> bool:
+    """Return False if a body is certainly no form of a known kind, without decoding it.
+
+    Each name by which a kind is known has the letters `Si`. Only a signature of the decoded names
+    stays the same if they are escaped. A source of the settings may have kinds of its own.
+    """
+    if body.rfind(b"Si") < 0 and (scheme is BY_WEBHOOK_SECRET or b"%" not in body):
+        return False
+    return scheme.sign is None
+
+
+def _url_goes_on(
+    scheme: VerificationScheme,
+    content_type: str | None,
+    body: bytes,
+    urls: Sequence[CalledUrlSpellings],
+) -> Rejected | None:
+    """Return Rejected if a part of the URL was moved to the body, or else None.
+
+    A URL without a path may be signed with a slash or without it, and by Twilio with a port or
+    without it. The body follows without anything between, so it could take these over.
+    """
+    for called in urls:
+        if not (called.resource.has_path or (scheme.covers_query and called.query)):
+            break
+    else:
+        return None
+    if scheme.is_extensible:
+        begin, ends = body.lstrip()[:1], (b"/",)
+    elif scheme.covers_query and is_form(content_type):
+        joined = "".join(chain.from_iterable(sorted(set(read_form(body)))))
+        begin, ends = joined[:1].encode("utf-8", "replace"), (b"/", b":")
+    else:
+        return None
+    if begin not in ends:
+        return None
+    return Rejected(
+        Reason.BODY_CHANGED,
+        f"its body begins with {begin.decode()!r}, which the signature covers as the end of the"
+        " URL",
+    )
 
 
 def _find_mistake(
