@@ -112,6 +112,14 @@ def test_a_payload_that_is_not_base64_is_shown_only_as_it_arrived(form: str) -> 
     assert "  payload" not in shown(a_datagram(form))
 
 
+def test_names_that_no_callback_of_the_kind_has_are_shown() -> None:
+    request = checked().request
+    what = checked(request=replace(request, body=request.body + b"&Color=red&Size=1"))
+    assert line_of(what, "unknown names") == "'Color', 'Size'"
+    assert as_record(what)["unknown_names"] == ("Color", "Size")
+    assert "unknown names" not in shown(checked())
+
+
 def test_a_retry_comes_with_advice_to_do_the_work_only_once() -> None:
     assert line_of(checked(seen=RETRY), "delivery") == (
         "seen before, 2nd time since 14:40:58Z: a retry of the same callback,"
