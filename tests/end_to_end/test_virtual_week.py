@@ -27,6 +27,7 @@ UPDATE_TAKES = timedelta(milliseconds=500)
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 OVERLOADED = b"HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n"
+TOO_MANY = b"HTTP/1.1 429 Busy\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"
 OUTAGES: list[tuple[int, int, Reply]] = [
     (20, 27, UNAVAILABLE),
     (60, 65, close_without_answer),
@@ -83,7 +84,7 @@ class Customer:
 
 @asynccontextmanager
 async def started(
-    data: Path, clock: VirtualClock, destinations: str
+    data: Path, clock: VirtualClock, destinations: str, **others: str
 ) -> AsyncIterator[tuple[ServerProcess, Caller, SeededAccount]]:
     """Run a server with these settings of all destinations, in TOML."""
     settings = data / "ringback.toml"
@@ -95,7 +96,7 @@ async def started(
         "schedule": "persistent",
         "update_takes": "500ms",
         "gateway": "none",
-    }
+    } | others
     application = await ServerProcess.start(load(flags, {}), clock=clock)
     try:
         context = application.api.dependencies.context()
@@ -204,6 +205,52 @@ async def test_in_an_outage_only_probes_are_sent_and_all_is_delivered_afterwards
         token: at for token, at in customer.expected.items() if not begins <= at <= recovered
     }
     assert {token: first[token] for token in on_time} == on_time
+
+
+async def ask_for_many(caller: Caller, url: str, number: int) -> None:
+    """Create so many callbacks that are due now."""
+    asked = [{"url": url, "parameters": {"n": n}} for n in range(number)]
+    body, headers = json.dumps({"callbacks": asked}).encode(), {"content-type": "application/json"}
+    answer = await caller.call("POST", "/portal/v1/callbacks", body, headers=headers)
+    assert answer.status == 201
+
+
+async def test_waiting_behind_a_breaker_uses_no_round_and_ends_after_the_time_that_is_set(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock.stopped(START)
+    times = {"schedule": "1m,1m", "behind_breaker": "4h"}
+    async with (
+        RecordingReceiver(answer=lambda _: close_without_answer) as receiver,
+        started(tmp_path, clock, QUICK_BREAKER, **times) as (application, caller, seed),
+    ):
+        await ask_for_many(caller, receiver.url("/hook"), 120)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
+        earlier = await all_in(application, seed.account.sid)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "6h"})).status == 200
+        later = await all_in(application, seed.account.sid)
+    ended = [attempts for one, attempts in earlier if one.status is CallbackStatus.FAILED]
+    assert [len(attempts) for attempts in ended] == [3] * len(ended)
+    untried = {callback.sid for callback, attempts in earlier if not attempts}
+    assert len(untried) > 20
+    reasons = [one.progress.status_reason or "" for one, _ in later if one.sid in untried]
+    assert sum(why.startswith("it has waited for 4h while") for why in reasons) > 15
+
+
+async def test_a_receiver_that_always_asks_to_wait_gets_all_rounds_and_no_more(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock.stopped(START)
+    async with (
+        RecordingReceiver(answer=lambda _: TOO_MANY) as receiver,
+        started(tmp_path, clock, "") as (application, caller, seed),
+    ):
+        await ask_for_many(caller, receiver.url("/hook"), 40)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "48h"})).status == 200
+        found = await all_in(application, seed.account.sid)
+    assert {callback.status for callback, _ in found} == {CallbackStatus.FAILED}
+    assert {len(attempts) for _, attempts in found} == {8}
+    assert len(receiver.requests) == 8 * 40
 
 
 def _status_in(callback: CallbackRecord) -> str:

@@ -64,8 +64,8 @@ OF_CLUSTERS: Final = {
     " it; and in quiet times, every process knows it within four seconds.",
     "probed": "While a breaker is open, nothing is sent but its probes: one at a time, and only"
     " when the next one is due.",
-    "spared": "No callback is given up because of a breaker before its schedule alone would have"
-    " given it up; time in a pause does not count.",
+    "spared": "No callback is given up because of a breaker before it has waited for as long as is"
+    " set; time in a pause does not count.",
 }
 """The invariants of several processes over one store, besides those above."""
 

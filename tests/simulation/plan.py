@@ -184,3 +184,8 @@ class Plan:
 def is_within(spans: Iterable[tuple[float, float]], now: float) -> bool:
     """Return True if a time is in one of these periods."""
     return any(begins <= now < ends for begins, ends in spans)
+
+
+def behind_breaker_in(plan: Plan) -> timedelta:
+    """Return how long callbacks wait behind an open breaker before they are given up."""
+    return sum(plan.schedule.waits, timedelta(0))

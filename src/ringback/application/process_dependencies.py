@@ -68,7 +68,9 @@ class ProcessDependencies:
         self.policy = ActivePolicy(policy, phase=settings.phase)
         name = f"{gethostname()}:{os.getpid()}"
         self.member = ClusterMember(name, settings.role, self.clock.now())
-        self.book = DestinationBook(settings.destinations, settings.schedule)
+        self.book = DestinationBook(
+            settings.destinations, settings.schedule, settings.behind_breaker
+        )
         self._simulation = settings.simulation
         self._streams = settings.streams
 

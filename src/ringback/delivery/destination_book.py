@@ -6,7 +6,7 @@ which `refresh` finds what others have changed.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ringback.core.accounts.account import EVERY, Account
@@ -31,6 +31,7 @@ from ringback.ports import (
     nothing,
 )
 
+BEHIND_BREAKER: Final = timedelta(days=3)
 _MOST_PLACES: Final = 10_000
 _Key = tuple[SettingsOwner, str, str]
 
@@ -60,9 +61,16 @@ class _Place(NamedTuple):
 class DestinationBook:
     """What is set for destinations, and which of it is in force for a lane."""
 
-    def __init__(self, in_file: Iterable[DestinationRule], schedule: RetrySchedule) -> None:
+    def __init__(
+        self,
+        in_file: Iterable[DestinationRule],
+        schedule: RetrySchedule,
+        behind_breaker: timedelta = BEHIND_BREAKER,
+    ) -> None:
         """Begin with the rules of the settings file; `schedule` is that of most accounts."""
         self.schedule = schedule
+        self.behind_breaker = behind_breaker
+        """How long a callback waits behind an open breaker before it is given up."""
         self.revision = 0
         """The revision of the last change that is known."""
         self.announce: Callable[[], None] = nothing

@@ -1,28 +1,26 @@
 """Ends callbacks that can't be sent any more because of their destination, and stores its state.
 
 These are all that are due at a disabled destination. Behind an open breaker, a failed probe also
-ends those that their schedule alone would have given up by now.
+ends those that have waited there for too long.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from ringback.core.calendar import iso
 from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.counted import counted
 from ringback.core.destinations.destination_events import DestinationEventKind
-from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
-from ringback.core.streams.stream_retries import STREAM_RETRIES
+from ringback.core.retention import show_time
 from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.lane_valve import LaneValve
 from ringback.ports import (
     Clock,
     Cluster,
     Lane,
-    LanePlace,
     NewCallbackQueue,
     StateChange,
     Store,
@@ -37,13 +35,6 @@ _READ_AT_ONCE: Final = 1000
 """How many waiting callbacks one read looks at."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Part(NamedTuple):
-    """Some of the callbacks that wait in a lane, and the schedule of its account."""
-
-    waiting: Sequence[WaitingCallback]
-    schedule: RetrySchedule
 
 
 @dataclass(eq=False, kw_only=True)
@@ -102,10 +93,12 @@ class DestinationKeeper:
             is_ours = self.cluster.lease_on(lane.destination) is not None and valve.is_known
             if not is_ours or not (valve.state.disabled or valve.state.opened):
                 return True
-            waiting, schedule = await self.store.read(
-                lambda tx, place=place, now=now: self._waiting(tx, lane, now, place)
+            waiting = await self.store.read(
+                lambda tx, place=place, now=now: tx.destinations.waiting_in(
+                    lane, due_by=now, after=place, limit=_READ_AT_ONCE
+                )
             )
-            too_long = [one.sid for one in waiting if self._is_over(valve, one, schedule, now)]
+            too_long = [one.sid for one in waiting if self._is_over(valve, one, now)]
             for at in range(0, len(too_long), _ENDED_AT_ONCE):
                 some = too_long[at : at + _ENDED_AT_ONCE]
                 had_followers = await self.store.transact(
@@ -120,33 +113,20 @@ class DestinationKeeper:
                         counted(count, "callback"),
                         lane.destination,
                         lane.account_sid,
-                        _why(valve, now),
+                        self._why(valve, now),
                     )
                 return is_over
             place = waiting[-1].place
 
-    def _waiting(
-        self, tx: Transaction, lane: Lane, now: datetime, after: LanePlace | None
-    ) -> _Part:
-        schedule = self.control.book.schedule_of(tx.accounts.get(lane.account_sid))
-        waiting = tx.destinations.waiting_in(lane, due_by=now, after=after, limit=_READ_AT_ONCE)
-        return _Part(waiting, schedule)
-
-    @staticmethod
-    def _is_over(
-        valve: LaneValve, one: WaitingCallback, schedule: RetrySchedule, now: datetime
-    ) -> bool:
-        if valve.state.disabled is not None:
-            return True
-        own = FAITHFUL if one.is_test else schedule
-        due = one.place.due
-        if one.stream is not None and not one.rounds:
-            due += STREAM_RETRIES[one.stream].connection.total_timeout
-        return valve.state.given_up_at(one.since, due, one.rounds, own) <= now
+    def _is_over(self, valve: LaneValve, one: WaitingCallback, now: datetime) -> bool:
+        state, limit = valve.state, self.control.book.behind_breaker
+        return (
+            state.disabled is not None or state.given_up_at(one.since, one.place.due, limit) <= now
+        )
 
     def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
         """End these callbacks; return True if others may have waited for one of them."""
-        had_followers, last, why = False, None, _why(valve, now)
+        had_followers, last, why = False, None, self._why(valve, now)
         for sid in sids:
             callback = tx.callbacks.find(sid)
             if callback is None or callback.progress.due is None:
@@ -160,11 +140,10 @@ class DestinationKeeper:
             self.control.save(tx, valve.changed([event._replace(callback_sid=last)], now))
         return had_followers
 
-
-def _why(valve: LaneValve, now: datetime) -> str:
-    """Return why callbacks end that wait in a lane in which nothing may be sent."""
-    state = valve.state
-    if state.disabled is not None:
-        return f"the destination is disabled: {state.disabled_why}"
-    since = iso(state.opened or now)
-    return f"its schedule has ended while its destination's breaker was open, since {since}"
+    def _why(self, valve: LaneValve, now: datetime) -> str:
+        """Return why callbacks end that wait in a lane in which nothing may be sent."""
+        state = valve.state
+        if state.disabled is not None:
+            return f"the destination is disabled: {state.disabled_why}"
+        since, waited = iso(state.opened or now), show_time(self.control.book.behind_breaker)
+        return f"it has waited for {waited} while its destination's breaker was open, since {since}"

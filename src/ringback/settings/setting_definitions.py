@@ -326,6 +326,11 @@ SETTINGS: Final = (
         " after waits of your own like 5s,1m,10m.",
     ),
     Setting(
+        *("behind_breaker", _DURATION, "3d"),
+        "How long a callback waits while its destination's breaker is open, before it is given up;"
+        " for example 3d. This wait uses nothing of the schedule.",
+    ),
+    Setting(
         *("at_once", _number(100_000), "800"),
         "Maximum number of callback requests in progress at the same time.",
     ),
@@ -458,8 +463,8 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",
-        "When callbacks are sent": "schedule at_once per_destination backlog backlog_per_account"
-        " rate_limit",
+        "When callbacks are sent": "schedule behind_breaker at_once per_destination backlog"
+        " backlog_per_account rate_limit",
         "Event streams": (
             "stream_limit stream_validation stream_wait stream_type_prefix kinesis_endpoint"
         ),

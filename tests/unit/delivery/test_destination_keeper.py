@@ -18,7 +18,7 @@ from ringback.delivery.destination_keeper import DestinationKeeper
 from ringback.ports import ALL_SHARDS, Cluster, Lane, SoleProcess, StateChange, Store, Transaction
 from tests.callback_queues import RecordingQueue
 from tests.destinations import ACCOUNT, a_rule
-from tests.fakes import NOW, FakeClock, SeededRandomness, a_callback, an_account
+from tests.fakes import NOW, FakeClock, SeededRandomness, a_callback
 from tests.memory_store import MemoryStore
 from tests.unit.delivery.parts import (
     HOST,
@@ -63,7 +63,7 @@ class Bench:
         self.queue = RecordingQueue()
         self.told = list[DestinationEvent]()
         self.control = DestinationControl(
-            DestinationBook(rules, SCHEDULE),
+            DestinationBook(rules, SCHEDULE, 11 * MINUTE),
             clock=self.clock,
             random_source=SeededRandomness(),
             tell=lambda _tx, event, _to: self.told.append(event),
@@ -201,16 +201,20 @@ async def waits_behind(
     return bench.ended
 
 
-@pytest.mark.parametrize(
-    ("rounds", "ends"), [(0, 11 * MINUTE), (1, 10 * MINUTE), (2, timedelta(0))], ids=str
-)
-async def test_a_callback_ends_when_its_schedule_alone_would_have_ended_it(
-    rounds: int, ends: timedelta
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+async def test_a_callback_ends_after_the_time_that_is_set_whatever_its_schedule_has(
+    rounds: int,
 ) -> None:
     one = waiting(1, rounds=rounds)
-    if ends:
-        assert await waits_behind(OPEN, one, at=ends - SECOND) == []
-    assert await waits_behind(OPEN, one, at=ends) == sids(1)
+    assert await waits_behind(OPEN, one, at=11 * MINUTE - SECOND) == []
+    assert await waits_behind(OPEN, one, at=11 * MINUTE) == sids(1)
+
+
+async def test_a_test_event_and_a_batch_of_a_stream_wait_as_long() -> None:
+    event = waiting(1)._replace(is_test=True)
+    batch = waiting(2)._replace(source=Source.KORE, stream=StreamBatch("DF1", "[2:1"))
+    assert await waits_behind(OPEN, event, batch, at=11 * MINUTE - SECOND) == []
+    assert await waits_behind(OPEN, event, batch, at=11 * MINUTE) == sids(1, 2)
 
 
 async def test_a_callback_that_came_later_ends_later() -> None:
@@ -225,47 +229,13 @@ async def test_time_that_does_not_count_comes_on_top() -> None:
     assert await waits_behind(state, waiting(1), at=14 * MINUTE) == sids(1)
 
 
-async def test_those_that_go_on_waiting_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(destination_keeper, "_READ_AT_ONCE", 3)
-    long = waiting(9, due=NOW + SECOND, since=NOW, rounds=2)
-    callbacks = [*(waiting(number) for number in range(7)), long]
-    assert await waits_behind(OPEN, *callbacks, at=SECOND) == sids(9)
-
-
-async def test_a_test_event_has_only_one_round() -> None:
-    event = waiting(1)._replace(is_test=True)
-    assert await waits_behind(OPEN, event, at=timedelta(0)) == sids(1)
-
-
-@pytest.mark.parametrize(
-    ("source", "window"), [(Source.TWILIO, timedelta(hours=4)), (Source.KORE, 2 * MINUTE)]
-)
-async def test_a_batch_of_a_stream_waits_as_long_as_its_source_sends_it(
-    source: Source, window: timedelta
-) -> None:
-    stream = StreamBatch("DF1", "[2:1")
-    batch = waiting(1)._replace(source=source, stream=stream)
-    ends = window + 11 * MINUTE
-    assert await waits_behind(OPEN, batch, at=ends - SECOND) == []
-    assert await waits_behind(OPEN, batch, at=ends) == sids(1)
-    later = waiting(1, rounds=1)._replace(source=source, stream=stream)
-    assert await waits_behind(OPEN, later, at=10 * MINUTE) == sids(1)
-
-
-async def test_the_schedule_of_the_account_counts() -> None:
-    account = an_account(schedule=RetrySchedule.parse("5s"))
-    bench = Bench(await a_store(waiting(1), account=account), OPEN)
-    bench.clock.advance(5 * SECOND)
-    await bench.work()
-    assert bench.ended == sids(1)
-
-
 async def test_the_reason_says_since_when_the_breaker_was_open() -> None:
-    store = await a_store(waiting(1, rounds=2))
-    await Bench(store, OPEN).work()
+    store = await a_store(waiting(1))
+    bench = Bench(store, OPEN)
+    bench.clock.advance(11 * MINUTE)
+    await bench.work()
     assert (await callback_in(store, sid(1))).progress.status_reason == (
-        "its schedule has ended while its destination's breaker was open, since"
-        " 2024-07-03T14:40:58Z"
+        "it has waited for 11m while its destination's breaker was open, since 2024-07-03T14:40:58Z"
     )
 
 

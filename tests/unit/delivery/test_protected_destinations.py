@@ -205,22 +205,23 @@ async def test_a_round_does_not_go_on_behind_an_open_breaker() -> None:
     assert len(receiver.requests) == 3
 
 
-async def test_what_its_schedule_alone_would_have_given_up_ends_after_a_failed_probe() -> None:
+async def test_what_has_waited_for_too_long_ends_after_a_failed_probe() -> None:
     store, receiver = await a_store(*map(once, range(6))), Receiver()
-    schedule = RetrySchedule.parse("5s,10s")
     notify = a_rule(owner=ACCOUNT, notify="https://n.example/")
-    bench = Bench(store, receiver, schedule=schedule, rules=[QUICK, notify])
+    bench = Bench(store, receiver, schedule=RetrySchedule.parse("5s,10s"), rules=[QUICK, notify])
     async with running(bench.delivery.run):
         await all_has_run()
         bench.clock.advance(FIRST_PROBE)
         await all_has_run()
         assert len(receiver.requests) == 3
-    ends = await progress_in(store, range(6))
-    failed = [one for one in ends if one.status is CallbackStatus.FAILED]
-    assert len(failed) == 5, "the probe itself has another round"
+        progress = await progress_in(store, range(6))
+        assert [one.is_ended for one in progress] == [False] * 6, "its schedule is not used"
+        bench.clock.advance(timedelta(days=3))
+        await all_has_run()
+    failed = [one for one in await progress_in(store, range(6)) if one.is_ended]
+    assert [one.attempt_count for one in failed].count(0) >= 2
     assert {one.status_reason for one in failed} == {
-        "its schedule has ended while its destination's breaker was open, since"
-        " 2024-07-03T14:40:58Z"
+        "it has waited for 3d while its destination's breaker was open, since 2024-07-03T14:40:58Z"
     }
     assert [event.kind for event in bench.events] == [
         "destination.failing",

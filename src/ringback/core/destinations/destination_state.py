@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from ringback.core.calendar import exact
-from ringback.core.retry_schedule import RetrySchedule
 
 _MOST_GAPS: Final = 20
 """The most periods that are told apart; beyond that, the oldest ones are joined."""
@@ -73,17 +72,14 @@ class DestinationState(NamedTuple):
             gaps = [(first[0], max(first[1], second[1])), *rest]
         return self._replace(gaps=tuple(gaps))
 
-    def given_up_at(
-        self, waits_since: datetime, due: datetime, rounds: int, schedule: RetrySchedule
-    ) -> datetime:
+    def given_up_at(self, waits_since: datetime, due: datetime, limit: timedelta) -> datetime:
         """Return from when on a failed probe ends a callback that waits behind the open breaker.
 
-        It is when the callback's schedule alone would have given it up: it waits since
-        `waits_since` for a round that is due at `due`, after this number of rounds, and all further
-        ones would have failed.
+        It waits since `waits_since` for a round that is due at `due`, and may wait for `limit`
+        while the breaker is open. That uses nothing of its schedule.
         """
         begin = waits_since if self.opened is None else max(waits_since, self.opened)
-        end = max(due, begin) + sum(schedule.waits[rounds:], timedelta(0))
+        end = max(due, begin) + limit
         for since, until in self.gaps:
             if until > begin and since < end:
                 end += until - max(since, begin)

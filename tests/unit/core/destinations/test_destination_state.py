@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.destinations.destination_state import WELL, DestinationState
-from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from tests.fakes import NOW
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -24,7 +23,7 @@ FULL = DestinationState(
     seen=NOW + timedelta(microseconds=1),
     told={"destination.opened": NOW},
 )
-TWO = RetrySchedule.parse("1m,10m")
+LIMIT = 11 * MINUTE
 
 
 def minutes(*numbers: float) -> list[datetime]:
@@ -111,21 +110,12 @@ def test_a_gap_within_a_joined_one_does_not_shorten_it() -> None:
     assert state.gaps[0] == (*minutes(0, 100),)
 
 
-@pytest.mark.parametrize(("rounds", "ends"), [(0, 11), (1, 10), (2, 0), (9, 0)])
-def test_a_callback_ends_after_all_waits_of_its_schedule(rounds: int, ends: int) -> None:
-    assert OPEN.given_up_at(NOW, NOW, rounds, TWO) == NOW + ends * MINUTE
-
-
 def test_it_counts_from_the_later_of_its_due_time_and_the_opening() -> None:
     early, late = NOW - HOUR, NOW + HOUR
-    assert OPEN.given_up_at(early, early, 0, TWO) == NOW + 11 * MINUTE
-    assert OPEN.given_up_at(early, late, 0, TWO) == late + 11 * MINUTE
-    assert OPEN.given_up_at(late, late, 0, TWO) == late + 11 * MINUTE
-    assert WELL.given_up_at(late, early, 0, TWO) == late + 11 * MINUTE
-
-
-def test_a_schedule_without_waits_ends_it_when_it_was_due() -> None:
-    assert OPEN.given_up_at(NOW, NOW + SECOND, 0, FAITHFUL) == NOW + SECOND
+    assert OPEN.given_up_at(early, early, LIMIT) == NOW + 11 * MINUTE
+    assert OPEN.given_up_at(early, late, LIMIT) == late + 11 * MINUTE
+    assert OPEN.given_up_at(late, late, LIMIT) == late + 11 * MINUTE
+    assert WELL.given_up_at(late, early, LIMIT) == late + 11 * MINUTE
 
 
 @pytest.mark.parametrize(
@@ -134,20 +124,20 @@ def test_a_schedule_without_waits_ends_it_when_it_was_due() -> None:
 )
 def test_a_gap_prolongs_the_wait_that_it_interrupts(since: int, until: int, adds: int) -> None:
     state = OPEN._replace(gaps=((*minutes(since, until),),))
-    assert state.given_up_at(NOW, NOW, 0, TWO) == NOW + (11 + adds) * MINUTE
+    assert state.given_up_at(NOW, NOW, LIMIT) == NOW + (11 + adds) * MINUTE
 
 
 def test_a_gap_in_the_time_that_another_adds_counts_too() -> None:
     state = OPEN.with_gap(*minutes(5, 10)).with_gap(*minutes(12, 20))
-    assert state.given_up_at(NOW, NOW, 0, TWO) == NOW + (11 + 5 + 8) * MINUTE
+    assert state.given_up_at(NOW, NOW, LIMIT) == NOW + (11 + 5 + 8) * MINUTE
 
 
 GAPS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 500)), max_size=40)
 
 
-@given(GAPS, st.integers(-100, 2000), st.integers(0, 500), st.integers(0, 9))
-def test_nothing_is_given_up_before_its_schedule_alone_would_have(
-    gaps: list[tuple[int, int]], since: int, wait: int, rounds: int
+@given(GAPS, st.integers(-100, 2000), st.integers(0, 500), st.integers(0, 2000))
+def test_nothing_is_given_up_before_it_has_waited_so_long(
+    gaps: list[tuple[int, int]], since: int, wait: int, limit: int
 ) -> None:
     state, end_of_last = OPEN, 0
     periods = list[tuple[datetime, datetime]]()
@@ -157,8 +147,8 @@ def test_nothing_is_given_up_before_its_schedule_alone_would_have(
         periods.append((NOW + begin * MINUTE, NOW + end_of_last * MINUTE))
         state = state.with_gap(*periods[-1])
     begin, due = NOW + since * MINUTE, NOW + (since + wait) * MINUTE
-    end = state.given_up_at(begin, due, rounds, PERSISTENT)
-    alone = max(due, NOW) + sum(PERSISTENT.waits[rounds:], timedelta(0))
+    end = state.given_up_at(begin, due, limit * MINUTE)
+    alone = max(due, NOW) + limit * MINUTE
     assert end >= alone
     begin = max(begin, NOW)
     if end > alone or len(periods) <= 20:
