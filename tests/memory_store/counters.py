@@ -6,7 +6,15 @@ from datetime import datetime
 from itertools import count, islice
 from typing import Final, NamedTuple
 
-from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan, CountSum
+from ringback.core.callback_counts import (
+    CallbackCounts,
+    CountedMinute,
+    CountGap,
+    CountSpan,
+    CountSum,
+    gaps_of,
+    noted_between,
+)
 from ringback.ports import CountFilter, CountSplit
 
 _NUMBERS: Final = count()
@@ -24,6 +32,7 @@ class MemoryCounters:
     """Implements `ports.Counters`."""
 
     rows: dict[int, _Row] = field(default_factory=dict[int, _Row])
+    notes: dict[int, datetime] = field(default_factory=dict[int, datetime])
 
     def add(self, counted: Sequence[CountedMinute]) -> None:
         for one in counted:
@@ -51,6 +60,21 @@ class MemoryCounters:
             )
             sums.setdefault(place, CountSum(*place, CallbackCounts())).counts.add(counts)
         return sorted(sums.values(), key=lambda one: [str(part) for part in one[:4]])
+
+    def mark(self, began: datetime, *, instead_of: int | None = None) -> int:
+        if instead_of is not None:
+            self.unmark(instead_of)
+        number = next(_NUMBERS)
+        self.notes[number] = began
+        return number
+
+    def unmark(self, number: int) -> None:
+        self.notes.pop(number, None)
+
+    def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:
+        first, end = noted_between(since, until, now)
+        notes = sorted(note for note in self.notes.values() if first <= note < end)
+        return gaps_of(notes, since, until)
 
     def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
         wanted = (

@@ -89,6 +89,11 @@ def counters(
 
 
 def _lines_of(answer: Mapping[str, Any], split: str | None) -> Iterator[str]:
+    for gap in answer["incomplete"]:
+        yield (
+            f"incomplete: counts between {gap['began']} and {gap['ended']} are missing, since a"
+            " process was killed or can't write them"
+        )
     if not answer["counters"]:
         yield (
             f"no callbacks between {answer['since']} and {answer['until']}; those of this minute"
@@ -108,7 +113,8 @@ def _row_of(one: Mapping[str, Any], split: str | None) -> tuple[str, ...]:
     # The field of an account has its SID.
     parts = () if split is None else (one["account_sid" if split == "account" else split],)
     numbers = (str(one[name]) for name in _SHOWN)
-    return one["began"], *parts, *numbers, _times(one, "attempt"), _times(one, "delivery")
+    began = f"{one['began']} incomplete" if one["is_incomplete"] else one["began"]
+    return began, *parts, *numbers, _times(one, "attempt"), _times(one, "delivery")
 
 
 def _times(one: Mapping[str, Any], what: str) -> str:

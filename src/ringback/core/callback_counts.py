@@ -176,6 +176,52 @@ class CountSum(NamedTuple):
     counts: CallbackCounts
 
 
+MOST_GAPS: Final = 1000
+"""The most notes of unwritten counts that are read at once."""
+_BEFORE_NOTE: Final = timedelta(minutes=1)
+"""Attempts that began so long before the minute of a note may have ended after it."""
+_AFTER_NOTE: Final = timedelta(minutes=2)
+"""Within this time from the minute of a note, the process writes its counts."""
+_LATE_AFTER: Final = timedelta(minutes=2, seconds=10)
+
+
+class CountGap(NamedTuple):
+    """A time of which counts are missing, since a process could not write them."""
+
+    began: datetime
+    ended: datetime
+
+    def overlaps(self, since: datetime, until: datetime) -> bool:
+        """Return True if a part of this time lies in the gap."""
+        return self.began < until and since < self.ended
+
+
+def noted_between(since: datetime, until: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """Return between which minutes the notes lie that show gaps in this time."""
+    return since - _AFTER_NOTE, min(until + _BEFORE_NOTE, now - _LATE_AFTER)
+
+
+def gaps_of(notes: Sequence[datetime], since: datetime, until: datetime) -> list[CountGap]:
+    """Return the gaps that late notes of unwritten counts show in a time; they are in order.
+
+    >>> at = datetime(2026, 11, 24, 10, 17, tzinfo=UTC)
+    >>> hour = timedelta(hours=1)
+    >>> [gap] = gaps_of([at, at + timedelta(minutes=2)], at - hour, at + hour)
+    >>> f"{gap.began:%H:%M} {gap.ended:%H:%M}"
+    '10:16 10:21'
+    """
+    gaps = list[CountGap]()
+    for place, note in enumerate(notes):
+        ended = until if place >= MOST_GAPS else note + _AFTER_NOTE
+        gap = CountGap(max(note - _BEFORE_NOTE, since), min(ended, until))
+        if not gap.overlaps(since, until):
+            continue
+        if gaps and gap.began <= gaps[-1].ended:
+            gap = CountGap(gaps.pop().began, gap.ended)
+        gaps.append(gap)
+    return gaps
+
+
 def quantile(counts: Sequence[int], bounds: Sequence[float], part: float) -> float | None:
     """Return the lowest bound up to which at least this part of the values lies.
 

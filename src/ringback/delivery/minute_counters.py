@@ -2,7 +2,7 @@
 
 Only what is durable is counted: a callback once the commit that adds it has ended, an attempt or an
 end once it is saved. So at a quiet moment, the counts equal the rows. What a killed process has
-counted and not written is lost.
+counted and not written is lost; a stored note shows since when, so these counts are incomplete.
 
 Counting has to be fast, because every callback is counted: it only adds to numbers in memory.
 """
@@ -103,6 +103,11 @@ class MinuteCounters:
             self.is_full.clear()
         return taken
 
+    @property
+    def earliest(self) -> datetime | None:
+        """The earliest minute that has counts; None if there are none."""
+        return min(self._minutes, default=None)
+
     def _at(self, instant: datetime, callback: CallbackRecord) -> CallbackCounts:
         """Return the counts to which an event of a callback at this instant belongs."""
         if not self._began <= instant < self._until:
@@ -135,6 +140,8 @@ class CounterWriter:
         self._cluster = cluster
         self._unwritten = list[CountedMinute]()
         self._writing = asyncio.Lock()
+        self._note: tuple[int, datetime] | None = None
+        """The number of the stored note that counts from this minute on are not written."""
         self._kept_at = _NEVER
         """The hour in which old counts were last summed up."""
 
@@ -143,6 +150,8 @@ class CounterWriter:
         while True:
             if not self._unwritten:
                 await self._counters.has_counts.wait()
+            with suppress(StoreUnavailable):
+                await self._write(_NEVER)  # Only the note.
             now, minute = self._clock.now(), CountSpan.MINUTE
             ends_in = minute.begin_of(now) + minute.length - now
             with suppress(TimeoutError):
@@ -195,7 +204,30 @@ class CounterWriter:
                 except Exception:  # noqa: BLE001 (counters must not stop the server)
                     _log.exception("%d counts can't be stored, and are lost", len(part))
                 del self._unwritten[:ROWS]
+            try:
+                await self._note_unwritten()
+            except StoreUnavailable as failure:
+                return failure
+            except Exception:  # noqa: BLE001 (counters must not stop the server)
+                _log.exception("it can't be stored since when counts are not written")
         return None
+
+    async def _note_unwritten(self) -> None:
+        """Store from which minute on counts are not written, so that a kill leaves a trace."""
+        first = self._unwritten[0].began if self._unwritten else self._counters.earliest
+        number, noted = self._note or (None, None)
+        if first == noted:
+            return
+
+        def work(tx: Transaction) -> int | None:
+            if first is not None:
+                return tx.counters.mark(first, instead_of=number)
+            if number is not None:
+                tx.counters.unmark(number)
+            return None
+
+        stored = await self._store.transact(work, may_wait=True)
+        self._note = None if stored is None or first is None else (stored, first)
 
     async def _try_to_keep_few(self) -> None:
         try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from ringback.core.callback_counts import CountedMinute, CountSpan, CountSum
+from ringback.core.callback_counts import CountedMinute, CountGap, CountSpan, CountSum
 from ringback.core.policy.source_policy import SourceName
 
 
@@ -56,6 +56,26 @@ class Counters(Protocol):
         With `is_total`, they are those of the whole time; `span` then says which counts are read.
         They are in the order of time, account, destination and source. If there are more than
         `limit`, more than `limit` are returned, and the result is not complete.
+        """
+        ...
+
+    def mark(self, began: datetime, *, instead_of: int | None = None) -> int:
+        """Note that a process has counts from this minute on which are not written yet.
+
+        The note replaces an earlier one of the process. Returns the number of the note.
+        """
+        ...
+
+    def unmark(self, number: int) -> None:
+        """Delete a note, since all counts of its process are written."""
+        ...
+
+    def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:
+        """Return the times of which counts are missing, in order, apart from each other.
+
+        They are those of notes that should have been replaced long ago: the process was killed, or
+        it can't write. At most `MOST_GAPS` notes are read, and if there are more, all later time
+        counts as one gap.
         """
         ...
 

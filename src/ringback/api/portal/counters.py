@@ -12,6 +12,7 @@ from ringback.api.portal.callbacks import OF_SOURCE, SHARED_FILTERS, read_shared
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     COUNTS,
+    FLAG,
     INSTANT,
     SECONDS,
     SOURCE,
@@ -30,6 +31,7 @@ from ringback.core.callback_counts import (
     DELAY_SECONDS,
     MOST_SPANS,
     PLAIN_COUNTS,
+    CountGap,
     CountSpan,
     CountSum,
     quantile,
@@ -56,6 +58,7 @@ _QUANTILES: Final = {"p50": 0.5, "p95": 0.95}
 _COUNTER: Final = object_of(
     began=INSTANT,
     ended=INSTANT,
+    is_incomplete=FLAG,
     account_sid=or_null(sid_of(SidKind.ACCOUNT)),
     destination=or_null(TEXT),
     source=or_null(SOURCE),
@@ -67,7 +70,14 @@ _COUNTER: Final = object_of(
     **{f"delivery_{name}": or_null(SECONDS) for name in _QUANTILES},
 )
 COUNTERS: Final = CustomJsonSerializer(
-    "counters", object_of(by=one_of(_By), since=INSTANT, until=INSTANT, counters=list_of(_COUNTER))
+    "counters",
+    object_of(
+        by=one_of(_By),
+        since=INSTANT,
+        until=INSTANT,
+        incomplete=list_of(object_of(began=INSTANT, ended=INSTANT)),
+        counters=list_of(_COUNTER),
+    ),
 )
 _OF_DESTINATION: Final = next(each for each in SHARED_FILTERS if each.name == "Destination")
 _TAKES: Final = (
@@ -91,7 +101,8 @@ class CounterEndpoints(EndpointGroup):
             self.answers(
                 *("/portal/v1/counters", "FetchCounters"),
                 "Count callbacks and attempts by minute, hour or day: accepted, delivered, failed"
-                " and so on, and how long they took.",
+                " and so on, and how long they took. `incomplete` has the times of which counts are"
+                " missing, since a process was killed or can't write them.",
                 *(COUNTERS, self._counters),
                 takes=_TAKES,
                 for_all=True,
@@ -105,7 +116,8 @@ class CounterEndpoints(EndpointGroup):
         filters = read_shared_filters(query, dependencies.sources)
         which = CountFilter(since, until, call.owner, filters.destination, filters.source)
 
-        def work(tx: Transaction) -> list[dict[str, Any]]:
+        def work(tx: Transaction) -> tuple[list[CountGap], list[dict[str, Any]]]:
+            gaps = tx.counters.gaps(since, until, now=dependencies.clock.now())
             sums = tx.counters.sums(
                 *(which, span),
                 split=() if split is None else (split,),
@@ -117,12 +129,14 @@ class CounterEndpoints(EndpointGroup):
                     f"there are more than {MOST_COUNTERS} counters in this time; ask for a shorter"
                     " time, longer spans (By), or one destination"
                 )
-            return [_show(one, which, span) for one in sums]
+            return gaps, [_show(one, which, span, gaps) for one in sums]
 
         with suppress(StoreUnavailable):
             await dependencies.write_counters()
-        shown = await self.read(call.account_sid, work)
-        return {"by": by, "since": since, "until": until, "counters": shown}
+        gaps, shown = await self.read(call.account_sid, work)
+        incomplete = [gap._asdict() for gap in gaps]
+        about = {"by": by, "since": since, "until": until}
+        return {**about, "incomplete": incomplete, "counters": shown}
 
 
 def _period(
@@ -155,15 +169,19 @@ def _period(
     return span, begin, begin + spans * span.length
 
 
-def _show(one: CountSum, which: CountFilter, span: CountSpan) -> dict[str, Any]:
+def _show(
+    one: CountSum, which: CountFilter, span: CountSpan, gaps: Sequence[CountGap]
+) -> dict[str, Any]:
     began, account_sid, destination, source, counts = one
+    time = (which.since, which.until) if began is None else (began, began + span.length)
     times = {
         "attempt": (counts.attempt_seconds, ATTEMPT_SECONDS),
         "delivery": (counts.delivery_seconds, DELAY_SECONDS),
     }
     return {
-        "began": began or which.since,
-        "ended": which.until if began is None else began + span.length,
+        "began": time[0],
+        "ended": time[1],
+        "is_incomplete": any(gap.overlaps(*time) for gap in gaps),
         "account_sid": account_sid or which.account_sid,
         "destination": destination or which.destination,
         "source": source or which.source,

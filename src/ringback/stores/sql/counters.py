@@ -12,11 +12,15 @@ from typing import Any, Final
 from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
+    MOST_GAPS,
     PLAIN_COUNTS,
     CallbackCounts,
     CountedMinute,
+    CountGap,
     CountSpan,
     CountSum,
+    gaps_of,
+    noted_between,
 )
 from ringback.ports import CountFilter, CountSplit, Lane
 from ringback.stores.sql.field_columns import from_us, to_us
@@ -50,6 +54,11 @@ SUMMED: Final = f"""
 OLDEST: Final = """
     SELECT seq FROM counters INDEXED BY counters_of_span
     WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
+"""
+# Notes of unwritten counts are rows of no lane, and of a span of 0 seconds.
+NOTES: Final = """
+    SELECT began_us FROM counters INDEXED BY counters_of_span
+    WHERE span_s = ? AND began_us >= ? AND began_us < ? ORDER BY began_us LIMIT ?
 """
 _SPLIT: Final = {
     CountSplit.ACCOUNT: "account_sid",
@@ -94,6 +103,26 @@ class SqlCounters:
             for place, counts in sorted(sums.items())
         ]
 
+    def mark(self, began: datetime, *, instead_of: int | None = None) -> int:
+        if instead_of is not None:
+            self.unmark(instead_of)
+        number = self._session.new_seq()
+        if number is None:
+            # The only process of a file; the file itself makes no negative numbers.
+            lowest = self._session.read_queued("SELECT min(seq) FROM counters", ()).fetchone()
+            number = min(0, (lowest and lowest[0]) or 0) - 1
+        row = (number, 0, to_us(began), 0, "", True, *_write(CallbackCounts()))
+        self._session.queue(_COUNTED, row)
+        return number
+
+    def unmark(self, number: int) -> None:
+        self._session.queue(_REMOVED, (number,))
+
+    def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:
+        period = map(to_us, noted_between(since, until, now))
+        rows = self._session.read_queued(NOTES, (0, *period, MOST_GAPS + 1))
+        return gaps_of([from_us(began_us) for (began_us,) in rows], since, until)
+
     def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
         finer = span.finer
         if finer is None:
@@ -113,7 +142,10 @@ class SqlCounters:
         return lane_id if len(rows) == limit else None
 
     def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:
-        old = self._session.read_queued(OLDEST, (_seconds(span), to_us(before), limit)).fetchall()
+        about = _seconds(span), to_us(before), limit
+        old = self._session.read_queued(OLDEST, about).fetchall()
+        if span is CountSpan.DAY and not old:
+            old = self._session.read_queued(OLDEST, (0, *about[1:])).fetchall()
         for (seq,) in old:
             self._session.queue(_REMOVED, (seq,))
         return 0 if len(old) == limit else None

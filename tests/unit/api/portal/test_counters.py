@@ -66,10 +66,12 @@ async def test_a_counter_shows_all_that_was_counted(caller: Caller, some: None) 
             "by": "minute",
             "since": "2024-07-03T14:40:00Z",
             "until": "2024-07-03T14:41:00Z",
+            "incomplete": [],
             "counters": [
                 {
                     "began": "2024-07-03T14:40:00Z",
                     "ended": "2024-07-03T14:41:00Z",
+                    "is_incomplete": False,
                     "account_sid": ACCOUNT_SID,
                     "destination": None,
                     "source": "kore",
@@ -209,3 +211,17 @@ async def test_minutes_that_are_over_are_written_first_if_that_is_possible(
     dependencies = replace(dependencies_on(store, clock=clock), write_counters=write)
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert await accepted(caller) == ([] if is_away else [(5,)])
+
+
+async def test_a_counter_of_a_killed_process_is_incomplete(
+    caller: Caller, store: Store, some: None
+) -> None:
+    await store.transact(lambda tx: tx.counters.mark(CURRENT - HOUR))
+    answer = await ask(caller, By="hour", Since="2024-07-03T12:00:00Z", Source="kore")
+    assert answer.json["incomplete"] == [
+        {"began": "2024-07-03T13:39:00Z", "ended": "2024-07-03T13:42:00Z"}
+    ]
+    assert [(one["began"], one["is_incomplete"]) for one in answer.json["counters"]] == [
+        ("2024-07-03T13:00:00Z", True),
+        ("2024-07-03T14:00:00Z", False),
+    ]
