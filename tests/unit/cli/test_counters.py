@@ -84,3 +84,16 @@ def test_the_answer_can_be_printed_as_json(ringback: Emulator) -> None:
     until = began + timedelta(days=1)
     answer = json.loads(run(ringback, "--json", "--until", f"{until:%Y-%m-%dT%H:%M:%SZ}"))
     assert [one["accepted"] for one in answer["counters"]] == [13]
+
+
+def test_counts_that_are_missing_are_shown_as_incomplete(ringback: Emulator) -> None:
+    add(ringback)
+
+    def note(tx: Transaction, context: OperationContext) -> None:
+        tx.counters.mark(CountSpan.MINUTE.begin_of(context.now) - timedelta(minutes=5))
+
+    ringback._change(note)
+    missing, _, *rows = run(ringback, "--by", "all").splitlines()
+    assert missing.startswith("incomplete: counts between 2")
+    assert missing.endswith("are missing, since a process was killed or can't write them")
+    assert [row.split()[1] for row in rows] == ["incomplete"]

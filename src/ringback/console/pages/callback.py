@@ -184,6 +184,8 @@ async def _trouble(visit: Visit, callback: JsonObject) -> Mapping[str, Any] | No
     own, other = by_source.get(callback["source"]), by_source.get(_other(callback["source"]))
     if own is None or other is None or own["delivered"] or not other["delivered"]:
         return None
+    if own["is_incomplete"]:
+        return None  # What was delivered may be missing.
     failures = sum(own["failures"].values())
     if failures < _LEAST:
         return None
