@@ -440,15 +440,16 @@ def _details(one: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _last_hour(one: Mapping[str, Any]) -> str:
+    missing = ["incomplete: some were not counted"] if one["last_hour_is_incomplete"] else []
     if not one["attempts_last_hour"]:
-        return "no attempts until the beginning of this minute"
+        return ", ".join(["no attempts until the beginning of this minute", *missing])
     times = [
         f"{name} up to {one[f'attempt_{name}']:g} s"
         for name in ("p50", "p95")
         if one[f"attempt_{name}"] is not None
     ]
     success = f"{one['success_percent']:g}% successful"
-    return ", ".join([f"{one['attempts_last_hour']:,} attempts", success, *times])
+    return ", ".join([f"{one['attempts_last_hour']:,} attempts", success, *times, *missing])
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from ringback.api.dependencies import DestinationServices
@@ -27,6 +28,7 @@ from ringback.core.calendar import iso
 from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     CallbackCounts,
+    CountGap,
     CountSpan,
     CountSum,
     quantile,
@@ -107,6 +109,7 @@ _BRIEF: Final[Mapping[str, Schema]] = {
     "waiting_has_more": FLAG,
     "oldest_due": or_null(INSTANT),
     "attempts_last_hour": number(0),
+    "last_hour_is_incomplete": FLAG,
     "success_percent": or_null(SECONDS),
     "attempt_p50": or_null(SECONDS),
     "attempt_p95": or_null(SECONDS),
@@ -278,11 +281,17 @@ class DestinationViewer:
         attempts, failed = counts.attempts, sum(counts.failures.values())
         return {
             "attempts_last_hour": attempts,
+            "last_hour_is_incomplete": bool(self._gaps),
             "success_percent": round(100 * (1 - failed / attempts), 1) if attempts else None,
             "attempt_p50": quantile(counts.attempt_seconds, ATTEMPT_SECONDS, 0.5),
             "attempt_p95": quantile(counts.attempt_seconds, ATTEMPT_SECONDS, 0.95),
             "minutes": [_minute(one) for one in sums] if self._with_minutes else None,
         }
+
+    @cached_property
+    def _gaps(self) -> list[CountGap]:
+        since = CountSpan.MINUTE.begin_of(self._now - _HOUR)
+        return self._tx.counters.gaps(since, self._now, now=self._now)
 
     def _changes(self, lane: Lane) -> Sequence[AuditEntry]:
         """Return the last changes of what is set for the destination, the newest first."""

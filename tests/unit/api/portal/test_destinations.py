@@ -132,6 +132,7 @@ async def test_a_destination_exists_as_soon_as_a_callback_goes_there(
         "waiting_has_more": False,
         "oldest_due": "2024-07-03T14:40:58Z",
         "attempts_last_hour": 0,
+        "last_hour_is_incomplete": False,
         "success_percent": None,
         "attempt_p50": None,
         "attempt_p95": None,
@@ -675,3 +676,12 @@ async def test_a_test_goes_to_the_newest_known_url_of_a_destination(
     assert "give AccountSid" in refused.json["message"]
     form = {"Destination": "https://a.example", "AccountSid": THEIRS}
     assert (await operator.post(f"{PATH}/test", form)).json["account_sid"] == THEIRS
+
+
+async def test_the_last_hour_is_incomplete_if_counts_are_missing(
+    caller: Caller, store: Store
+) -> None:
+    await add(store, "https://a.example/hook")
+    await store.transact(lambda tx: tx.counters.mark(NOW - timedelta(minutes=20)))
+    (listed,) = (await caller.get(PATH)).json["destinations"]
+    assert listed["last_hour_is_incomplete"] is True
