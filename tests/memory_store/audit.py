@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.audit import AuditEntry, seq_of
+from ringback.core.audit import SIGN_INS, AuditEntry, seq_of
 from ringback.core.errors import PageNotFound
 from ringback.ports import AuditFilter, PageWindow, RecordPage
 from tests.memory_store.records import first_of
@@ -38,8 +38,19 @@ class MemoryAuditLog:
         older = [one for one in own if place is None or _seq(one) < place][::-1]
         return first_of(older, lambda one: _fits(one, which), window.size, window.examining)
 
+    def remove_sign_ins_before(self, instant: datetime, *, limit: int) -> int:
+        old = [
+            seq
+            for seq, one in self.entries.items()
+            if one.action in SIGN_INS and one.date_created < instant
+        ]
+        return self._remove_oldest(old, limit)
+
     def remove_before(self, instant: datetime, *, limit: int) -> int:
         old = [seq for seq, one in self.entries.items() if one.date_created < instant]
+        return self._remove_oldest(old, limit)
+
+    def _remove_oldest(self, old: list[int], limit: int) -> int:
         for seq in sorted(old, key=lambda seq: self.entries[seq].date_created)[:limit]:
             del self.entries[seq]
         return min(len(old), limit)

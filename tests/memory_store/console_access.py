@@ -39,6 +39,13 @@ class MemoryConsoleSessions:
             if one.credential == credential:
                 del self.sessions[one.sid]
 
+    def remove_oldest_of(self, credential: str, *, keep: int, limit: int) -> int:
+        own = [one.sid for one in self.sessions.values() if one.credential == credential]
+        gone = own[::-1][keep : keep + limit]
+        for sid in gone:
+            del self.sessions[sid]
+        return len(gone)
+
     def remove_unused_since(self, instant: datetime, *, limit: int) -> int:
         old = [one for one in self.sessions.values() if one.date_last_used < instant]
         for one in sorted(old, key=lambda one: one.date_last_used)[:limit]:

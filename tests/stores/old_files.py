@@ -64,6 +64,7 @@ _UNDONE_BY: Final = {
     " DROP TABLE stream_sinks; DROP TABLE stream_subscriptions; DROP TABLE stream_events;"
     " DROP TABLE stream_pending; DROP TABLE stream_batches;"
     " ALTER TABLE callback_targets DROP COLUMN stream_sid",
+    26: "DROP INDEX audit_of_sign_ins",
 }
 """The statements that undo each migration since schema 11."""
 

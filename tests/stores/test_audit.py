@@ -116,3 +116,17 @@ async def test_a_key_is_kept_with_its_role_end_and_last_use(store: Store) -> Non
     )
     assert kept == [ended, other]
     assert await store.read(lambda tx: tx.accounts.keys.of(None)) == [other]
+
+
+async def test_only_old_entries_of_sign_ins_are_removed_the_oldest_first(store: Store) -> None:
+    at = [NOW + number * SECOND for number in range(4)]
+    for action in ("SignIn", "EndKey", "SignOut"):
+        await add(store, *(an_audit_entry(at=one, action=action) for one in at))
+    removed = [
+        await store.transact(lambda tx: tx.audit.remove_sign_ins_before(at[3], limit=4))
+        for _ in range(3)
+    ]
+    assert removed == [4, 2, 0]
+    page = await store.read(lambda tx: tx.audit.page(EVERY, AuditFilter(), PageWindow(20)))
+    kept = sorted((one.action, one.date_created) for one in page)
+    assert kept == [*(("EndKey", one) for one in at), ("SignIn", at[3]), ("SignOut", at[3])]

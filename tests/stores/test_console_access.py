@@ -59,6 +59,19 @@ async def test_all_sessions_of_a_credential_are_removed_or_one_is(store: Store) 
     assert await left(store) == [4]
 
 
+async def test_the_oldest_sessions_of_a_credential_are_removed(store: Store) -> None:
+    await add_sessions(store, OURS, OURS, THEIRS, OURS, OURS)
+
+    async def remove(keep: int, limit: int) -> int:
+        return await store.transact(
+            lambda tx: tx.console_sessions.remove_oldest_of(OURS, keep=keep, limit=limit)
+        )
+
+    assert (await remove(4, 9), await left(store)) == (0, [1, 2, 3, 4, 5])
+    assert (await remove(2, 9), await left(store)) == (2, [3, 4, 5])
+    assert (await remove(0, 1), await left(store)) == (1, [3, 4])
+
+
 async def test_those_unused_for_the_longest_time_are_removed_first(store: Store) -> None:
     await add_sessions(store, *[OURS] * 5)
     edge = console_session(4).date_last_used

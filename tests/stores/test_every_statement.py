@@ -433,6 +433,7 @@ def audit(tx: Transaction) -> None:
     for some, whose in product(filters, (OURS, EVERY)):
         for window in windows(entry.sid):
             tx.audit.page(whose, AuditFilter(*some), window)
+    tx.audit.remove_sign_ins_before(NOW + SECOND, limit=9)
     tx.audit.remove_before(NOW + SECOND, limit=9)
 
 
@@ -478,6 +479,7 @@ def console_access(tx: Transaction) -> None:
     tx.console_sessions.add(one)
     tx.console_sessions.first({"token_hash": one.token_hash})
     tx.console_sessions.note_uses({one.token_hash: NOW})
+    tx.console_sessions.remove_oldest_of(OURS, keep=9, limit=9)
     tx.console_sessions.remove_unused_since(NOW, limit=9)
     tx.console_sessions.remove_of(OURS)
     tx.console_sessions.remove(one.sid)

@@ -320,6 +320,10 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "a session of the console": lambda tx: tx.console_sessions.first({"token_hash": "hash"}),
     "uses of sessions of the console": lambda tx: tx.console_sessions.note_uses({"hash": NOW}),
     "the sessions of a credential": lambda tx: tx.console_sessions.remove_of(OURS),
+    "the oldest sessions of a credential": lambda tx: tx.console_sessions.remove_oldest_of(
+        OURS, keep=9, limit=9
+    ),
+    "entries of sign-ins": lambda tx: tx.audit.remove_sign_ins_before(NOW, limit=9),
     "old sessions of the console": lambda tx: tx.console_sessions.remove_unused_since(NOW, limit=9),
     "a link by its token": lambda tx: tx.shared_links.first({"token_hash": "hash"}),
     "links that expired long ago": lambda tx: tx.shared_links.remove_expired_before(NOW, limit=9),

@@ -169,9 +169,11 @@ class Authenticator:
     async def check_password(self, username: str, password: str, address: str) -> None:
         """Check credentials that are not in a header, such as those of a form.
 
-        Raises the errors of `caller_of`.
+        Counts as a request of the account. Raises the errors of `caller_of` and `let_in`.
         """
-        self._note_use(await self._sign_in_with(username, password, address, self._clock.now()))
+        signed_in = await self._sign_in_with(username, password, address, self._clock.now())
+        await self.let_in(signed_in.caller)
+        self._note_use(signed_in)
 
     async def session_caller(self, token: str, address: str = "") -> Principal:
         """Return the client of the session of the console whose token this is.
@@ -180,7 +182,7 @@ class Authenticator:
         `SIGNED_IN`, to call the application for this client.
 
         Raises Unauthorized if the session has ended, Forbidden if the account is suspended, and
-        LoginRateLimited after too many wrong tokens.
+        LoginRateLimited for a wrong token after too many others from this address.
         """
         now = self.outside.now()
         known = self._sessions.get(_digest(token))
@@ -191,7 +193,8 @@ class Authenticator:
             found = await self.store.read(lambda tx: session_caller(tx, token, now))
             return _SignedIn(found, now)
 
-        signed_in = await self.of_tokens.look(LoginAttempt.of(token, "", address), now, look)
+        tried = LoginAttempt.of(token, "", address)
+        signed_in = await self.of_tokens.look_at_token(tried, now, look)
         self._sessions[_digest(token)] = signed_in
         self._used_sessions[hash_secret(token)] = now
         return signed_in.caller

@@ -14,8 +14,9 @@ async def sign_in_to_console(
     """Begin a session with the credentials that a client at this IP address has given.
 
     They are those of HTTP Basic: an Account SID and its Auth Token, or an API key SID and its
-    secret. Raises Unauthorized if they are wrong, Forbidden if the account is suspended, and
-    LoginRateLimited after too many wrong ones.
+    secret. Raises Unauthorized if they are wrong, Forbidden if the account is suspended,
+    LoginRateLimited after too many wrong ones, and TooManyRequests if the account is over its rate
+    limit.
     """
     authenticator, context = dependencies.authenticator, dependencies.context()
     await authenticator.check_password(username, password, address)

@@ -115,6 +115,16 @@ def names_in_path(request: Request) -> dict[str, str]:
     return {part: name.replace(_SLASH, "/") for part, name in request.scope["path_params"].items()}
 
 
+def restore_slashes(request: Request) -> None:
+    """Put escaped slashes back into the path of a request that has found its route.
+
+    The path then has `%2F` for them, and its parameters have plain slashes.
+    """
+    scope = request.scope
+    scope["path_params"] = names_in_path(request)
+    scope["path"] = scope["path"].replace(_SLASH, "%2F")
+
+
 def _with_slashes_in_names(scope: Scope) -> str:
     """Return the unescaped path, with `_SLASH` in place of each escaped slash."""
     raw = scope["raw_path"].decode("latin-1")

@@ -4,7 +4,8 @@ Wrong credentials are counted for the user name and for the client's address. Al
 IPv6 /64 count as one.
 
 Credentials that were right from an address in the last 30 days are always checked when they come
-from there. So nobody can lock out the owner of an account.
+from there. So nobody can lock out the owner of an account. Tokens of sessions, which nobody can
+guess, are always checked.
 """
 
 import asyncio
@@ -81,6 +82,26 @@ class LoginRateLimiter:
             under_way.add_done_callback(lambda _: self._under_way.pop(tried))
         # A client that disconnects must not cancel the check that others share.
         return await asyncio.shield(under_way)
+
+    async def look_at_token(
+        self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Check a token that is too long to be guessed; `look` is as for the method `look`.
+
+        A right one passes however many wrong ones came from its address, which others may share.
+        After too many wrong ones, LoginRateLimited is raised instead of Unauthorized.
+        """
+        if self._known.has(tried, now):
+            return await self._look(tried, now, look)
+        async with self._few_at_once:
+            try:
+                found = await look()
+            except Unauthorized:
+                self._check(tried, now)
+                self._count(tried, now)
+                raise
+        self._known.remember(tried, now)
+        return found
 
     async def _look_in_turn(
         self, tried: LoginAttempt, now: datetime, look: Callable[[], Awaitable[T]]

@@ -241,7 +241,9 @@ class Visit:
             return None
         try:
             text, is_bad, link, link_text = json.loads(urlsafe_b64decode(value))
-        except ValueError:
+            # A page can show anything but half a character, which has no bytes in UTF-8.
+            f"{text}{link}{link_text}".encode()
+        except (ValueError, TypeError, RecursionError):
             return None
         return SaidNote(
             str(text), bool(is_bad), local_path(str(link)) if link else "", str(link_text)
@@ -300,7 +302,10 @@ def local_path(path: str) -> str:
     >>> local_path("/console/move?at=2026-12-08"), local_path("https://evil.example/console/")
     ('/console/move?at=2026-12-08', '/console/callbacks')
     """
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return f"{PATH}{PAGES[0].path}"
     is_ours = parts.path.startswith(f"{PATH}/") and not parts.scheme and not parts.netloc
     is_plain = not any(ord(one) < 0x21 or one == "\\" for one in path)
     return path if is_ours and is_plain else f"{PATH}{PAGES[0].path}"

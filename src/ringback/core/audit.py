@@ -15,6 +15,10 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 
 AUDIT_KEPT: Final = timedelta(days=730)
 """How long the entry of a change is kept."""
+SIGN_INS_KEPT: Final = timedelta(days=90)
+"""How long the entry of a sign-in or sign-out of the console is kept."""
+SIGN_INS: Final = ("SignIn", "SignOut")
+"""The actions of sign-ins and sign-outs, which change nothing."""
 HIDDEN: Final = "(secret)"
 """Stands for a secret in an entry."""
 

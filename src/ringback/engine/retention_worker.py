@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.accounts.shared_link import KEPT_AFTER_EXPIRY
-from ringback.core.audit import AUDIT_KEPT
+from ringback.core.audit import AUDIT_KEPT, SIGN_INS_KEPT
 from ringback.core.errors import StoreUnavailable
 from ringback.core.retention import (
     KINDS,
@@ -83,6 +83,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
         lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
     ),
     (CHECKS_KEPT, lambda tx, instant: tx.receiver_checks.remove_before(instant, limit=PIECE)),
+    (SIGN_INS_KEPT, lambda tx, instant: tx.audit.remove_sign_ins_before(instant, limit=PIECE)),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
     (EVENTS_KEPT, lambda tx, instant: tx.streams.events.remove_before(instant, limit=PIECE)),
     (

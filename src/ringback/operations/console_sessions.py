@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from ringback.core.accounts.client_credentials import Principal
 from ringback.core.accounts.console_session import (
     LONGEST_UNUSED,
+    MOST_SESSIONS,
     TOKEN_BYTES,
     ConsoleSession,
     make_token,
@@ -72,7 +73,8 @@ def begin_session(
     """Sign in with these credentials, and begin a session.
 
     `outside` is the time by the system's clock, and `address` the IP address of the client. Deletes
-    sessions that have ended by themselves. Raises the errors of `sign_in`.
+    sessions that have ended by themselves, and the oldest of a credential that has too many. Raises
+    the errors of `sign_in`.
     """
     caller = sign_in(tx, username, password)
     token = make_token(context.random_source.bytes(TOKEN_BYTES))
@@ -86,6 +88,7 @@ def begin_session(
         date_last_used=outside,
     )
     tx.console_sessions.remove_unused_since(outside - LONGEST_UNUSED, limit=_REMOVED_AT_ONCE)
+    tx.console_sessions.remove_oldest_of(username, keep=MOST_SESSIONS - 1, limit=_REMOVED_AT_ONCE)
     tx.console_sessions.add(session)
     signed_in = replace(context, actor=caller.actor.at(address))
     account_sid = caller.account and caller.account.sid

@@ -40,6 +40,10 @@ class AuditLog(Protocol):
         """
         ...
 
+    def remove_sign_ins_before(self, instant: datetime, *, limit: int) -> int:
+        """Do the same as `remove_before`, but only for entries of sign-ins and sign-outs."""
+        ...
+
     def remove_before(self, instant: datetime, *, limit: int) -> int:
         """Remove at most `limit` entries from before this instant; return their number."""
         ...

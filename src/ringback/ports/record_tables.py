@@ -174,6 +174,13 @@ class ConsoleSessions(RecordTable[ConsoleSession], Protocol):
         """Delete all sessions that were begun with the credential that has this SID."""
         ...
 
+    def remove_oldest_of(self, credential: str, *, keep: int, limit: int) -> int:
+        """Delete the sessions of a credential but the `keep` newest; return their number.
+
+        Deletes at most `limit` of them.
+        """
+        ...
+
     def remove_unused_since(self, instant: datetime, *, limit: int) -> int:
         """Delete at most `limit` sessions last used before this instant; return their number."""
         ...

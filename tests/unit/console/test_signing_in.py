@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from ringback.core.accounts.account import AccountStatus
+from ringback.api.login_rate_limiter import MOST_OF_AN_ADDRESS
+from ringback.api.rate_limit import LEAST_BURST
+from ringback.core.accounts.account import EVERY, AccountStatus
+from ringback.core.accounts.console_session import MOST_SESSIONS
 from ringback.operations.accounts import set_status
 from ringback.operations.api_keys import end_key
+from ringback.ports import AuditFilter, PageWindow
 from tests.consoles import ConsoleWorld, console_world
 
 LIST = "/console/callbacks"
@@ -154,3 +158,38 @@ async def test_serve_has_no_such_link(tmp_path: Path) -> None:
         assert shown.status == 200
         assert not browser.cookies
         assert "banner" not in shown.text
+
+
+async def test_right_sign_ins_count_as_requests_of_the_account(tmp_path: Path) -> None:
+    async with console_world(tmp_path, flags={"rate_limit": "1"}) as world:
+        account, browser = world.account.account, world.browser()
+        limit = world.application.api.dependencies.rate_limit
+        limit.take(account.sid, LEAST_BURST - 2, world.clock.now())
+        form = {"user": account.sid, "password": account.auth_token}
+        answers = [await browser.send("/console/sign-in", **form) for _ in range(3)]
+        assert [answer.status for answer in answers] == [303, 303, 429]
+        assert "limited to 1" in answers[2].text
+        entries = await world.application.storage.store.read(
+            lambda tx: [*tx.audit.page(EVERY, AuditFilter(action="SignIn"), PageWindow(9))]
+        )
+        assert len(entries) == 2
+
+
+async def test_another_sign_in_ends_the_oldest_of_fifty_sessions(world: ConsoleWorld) -> None:
+    operator, oldest = await world.operator(), await world.owner()
+    second = await world.owner()
+    newest = [await world.owner() for _ in range(MOST_SESSIONS - 1)]
+    world.application.api.dependencies.authenticator.forget_sessions()
+    assert (await oldest.open(LIST)).leads_to.startswith("/console/sign-in")
+    for browser in (second, newest[-1], operator):
+        assert (await browser.open(LIST)).status == 200
+
+
+async def test_a_session_works_where_others_sent_wrong_tokens(world: ConsoleWorld) -> None:
+    browser, stranger = await world.owner(), world.browser()
+    for number in range(MOST_OF_AN_ADDRESS):
+        stranger.cookies = {"ringback_session_8080": f"guess {number}"}
+        assert (await stranger.open(LIST)).status == 303
+    stranger.cookies = {"ringback_session_8080": "one more"}
+    assert (await stranger.open(LIST)).status == 429
+    assert (await browser.open(LIST)).status == 200

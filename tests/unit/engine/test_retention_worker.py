@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 
-from ringback.core.audit import SERVER, audit_entry
+from ringback.core.audit import SERVER, SIGN_INS, SIGN_INS_KEPT, audit_entry
 from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.callbacks.shards import Role
 from ringback.core.destinations.destination_state import DestinationState
@@ -277,6 +278,19 @@ async def test_entries_of_the_audit_go_after_their_time() -> None:
     assert [one.date_created for one in world.store.tables.audit.entries.values()] == [kept]
 
 
+@pytest.mark.parametrize("action", SIGN_INS)
+async def test_entries_of_sign_ins_go_earlier_than_those_of_changes(action: str) -> None:
+    world = World()
+    edges = (NOW - SIGN_INS_KEPT - TICK, NOW - SIGN_INS_KEPT + TICK)
+    for date, what in product(edges, (action, "CreateFleet")):
+        one = audit_entry(SERVER, date, what, "x", account_sid=None, after={})
+        assert one is not None
+        world.store.commit(lambda tx, one=one: tx.audit.add(one))
+    await world.worker.do_pass()
+    left = [(one.date_created, one.action) for one in world.store.tables.audit.entries.values()]
+    assert left == [(edges[0], "CreateFleet"), (edges[1], action), (edges[1], "CreateFleet")]
+
+
 async def test_checks_of_receivers_go_after_their_time() -> None:
     world = World()
     kept = receiver_check(date=NOW - CHECKS_KEPT + TICK)
@@ -343,7 +357,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 11
+    assert pauses == [pytest.approx(pause)] * 12
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -351,7 +365,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, *[0.04] * 10])
+    assert pauses == pytest.approx([0.19, *[0.04] * 11])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:

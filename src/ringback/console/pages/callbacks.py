@@ -19,7 +19,7 @@ from ringback.console.api_caller import ApiRefusal, JsonObject
 from ringback.console.formats import duration, event_label, moment
 from ringback.console.pictures import HistogramBar, SourceCounts
 from ringback.console.visit import PageHandlers, Visit
-from ringback.core.calendar import exact
+from ringback.core.calendar import exact, read_instant
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.events.event_kinds import EVENT_KINDS
 from ringback.core.policy.source_policy import Source
@@ -125,12 +125,11 @@ def typed_time(visit: Visit, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        return read_instant(text)
     except ValueError:
         raise ApiRefusal(
             400, None, f"{text!r} is not a time; give one like 2026-11-27T04:00"
         ) from None
-    return found.replace(tzinfo=visit.now.tzinfo) if found.tzinfo is None else found
 
 
 async def _rows(visit: Visit, filters: Mapping[str, str | None]) -> tuple[JsonObject, str]:

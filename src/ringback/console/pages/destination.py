@@ -1,7 +1,7 @@
 """One destination: how it is, its URLs, what is set for it, and what can be done."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from ringback.console.formats import full_time
 from ringback.console.pages.destinations import EVERY, LIST, last_hour, urls_in_use, urls_of
 from ringback.console.visit import PageHandlers, SentForm, Visit
 from ringback.core.audit import HIDDEN
-from ringback.core.calendar import exact, read_duration
+from ringback.core.calendar import exact, read_duration, read_instant
 from ringback.core.callbacks.shards import origin_of
 from ringback.core.destinations.destination_settings import BY_NAME
 from ringback.core.destinations.effective_settings import BY_DEFAULT
@@ -285,8 +285,7 @@ def _until(form: SentForm, now: datetime) -> str | None:
     """Return when a pause ends, as a parameter; raises ValueError if it can't be read."""
     length, typed = form.get("length", ""), form.get("until", "").strip()
     if typed:
-        until = datetime.fromisoformat(typed)
-        until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+        until = read_instant(typed)
         if until <= now + timedelta(0):
             raise ValueError(f"{full_time(until)} has passed; give a later time")
         return exact(until)

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ringback.api.host_routing import restore_slashes
 from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
 from ringback.console.dev_actions import DevActions
@@ -87,7 +88,7 @@ def pages_app(parts: ConsoleParts) -> Starlette:
 
     def visited(handlers: Mapping[str, PageHandler]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            _refuse(parts, request)
+            _begin(parts, request)
             visit = Visit(
                 request,
                 ApiCaller(_apis(parts), request.scope, await signing_in.caller(request)),
@@ -104,7 +105,7 @@ def pages_app(parts: ConsoleParts) -> Starlette:
         handler: Callable[[Request], Awaitable[Response]],
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            _refuse(parts, request)
+            _begin(parts, request)
             return await handler(request)
 
         return answer
@@ -147,7 +148,9 @@ def _apis(parts: ConsoleParts) -> ASGIApp:
     return parts.apis
 
 
-def _refuse(parts: ConsoleParts, request: Request) -> None:
+def _begin(parts: ConsoleParts, request: Request) -> None:
+    """Begin to answer a request; raises ApiRefusal if it is not to be answered at all."""
+    restore_slashes(request)
     why = parts.why_not(request)
     if why is not None:
         raise ApiRefusal(403, None, why)

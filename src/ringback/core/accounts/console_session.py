@@ -19,6 +19,8 @@ LONGEST_UNUSED: Final = timedelta(hours=12)
 """A session ends when it has not been used for this long."""
 LONGEST_SESSION: Final = timedelta(days=7)
 """A session ends this long after the sign-in, however much it is used."""
+MOST_SESSIONS: Final = 50
+"""The number of sessions that one credential can have; another sign-in ends the oldest."""
 
 
 @dataclass(frozen=True, slots=True)

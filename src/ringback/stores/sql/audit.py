@@ -54,6 +54,16 @@ class SqlAuditLog:
         entries = map(_ENTRIES.read, rows[::-1] if is_backwards else rows)
         return RecordPage(entries, None if stopped_at is None else sid_of(stopped_at))
 
+    def remove_sign_ins_before(self, instant: datetime, *, limit: int) -> int:
+        # The actions are literals, as in the index `audit_of_sign_ins`, which could not serve else.
+        removed = self._session.write(
+            "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit"
+            " WHERE action IN ('SignIn', 'SignOut') AND created_us < ?"
+            " ORDER BY created_us LIMIT ?)",
+            (to_us(instant), limit),
+        )
+        return removed.rowcount
+
     def remove_before(self, instant: datetime, *, limit: int) -> int:
         removed = self._session.write(
             "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE created_us < ?"

@@ -31,6 +31,14 @@ class SqlConsoleSessions(SqlTable[ConsoleSession]):
     def remove_of(self, credential: str) -> None:
         self._session.write("DELETE FROM console_sessions WHERE credential = ?", [credential])
 
+    def remove_oldest_of(self, credential: str, *, keep: int, limit: int) -> int:
+        removed = self._session.write(
+            "DELETE FROM console_sessions WHERE seq IN (SELECT seq FROM console_sessions"
+            " WHERE credential = ? ORDER BY seq DESC LIMIT ? OFFSET ?)",
+            (credential, limit, keep),
+        )
+        return removed.rowcount
+
     def remove_unused_since(self, instant: datetime, *, limit: int) -> int:
         removed = self._session.write(
             "DELETE FROM console_sessions WHERE seq IN (SELECT seq FROM console_sessions"

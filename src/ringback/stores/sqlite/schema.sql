@@ -860,6 +860,8 @@ CREATE INDEX audit_of_account ON audit (account_sid, seq);
 CREATE INDEX audit_of_subject ON audit (subject, seq);
 CREATE INDEX audit_of_actor ON audit (actor, seq);
 CREATE INDEX audit_by_time ON audit (created_us);
+-- Entries of sign-ins and sign-outs go earlier than those of changes.
+CREATE INDEX audit_of_sign_ins ON audit (created_us) WHERE action IN ('SignIn', 'SignOut');
 
 -- What was counted of callbacks: accepted ones, attempts and so on, for a minute (`span_s` is 60), an
 -- hour (3600) or a day (86400), of one lane and one source. A number is NULL if it is 0. Processes only
