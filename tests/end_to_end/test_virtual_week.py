@@ -253,6 +253,34 @@ async def test_a_receiver_that_always_asks_to_wait_gets_all_rounds_and_no_more(
     assert len(receiver.requests) == 8 * 40
 
 
+async def test_a_rate_is_kept_by_the_clock_that_is_advanced(tmp_path: Path) -> None:
+    clock, times = VirtualClock.stopped(START), list[datetime]()
+
+    def answer(_: ReceivedRequest) -> Reply:
+        times.append(clock.now())
+        return TOO_MANY
+
+    async with (
+        RecordingReceiver(answer=answer) as receiver,
+        started(tmp_path, clock, "rate = 0.1\nburst = 1\nbreaker = false") as (
+            application,
+            caller,
+            seed,
+        ),
+    ):
+        await ask_for_many(caller, receiver.url("/hook"), 12)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "48h"})).status == 200
+        found = await all_in(application, seed.account.sid)
+    assert {callback.status for callback, _ in found} == {CallbackStatus.FAILED}
+    assert {len(attempts) for _, attempts in found} == {8}
+    assert len(times) == 8 * 12
+    # The first ones follow each other as soon as the hold of the one before ends. The time of the
+    # event loop counts as well, although the clock stands still between its steps.
+    apart = [(later - at).total_seconds() for at, later in pairwise(times)]
+    assert min(apart) > 5
+    assert max(apart[:11]) < 25
+
+
 def _status_in(callback: CallbackRecord) -> str:
     (status,) = [
         pair.removeprefix("SimStatus=")

@@ -30,7 +30,7 @@ from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.delivery.transport_by_scheme import TransportByScheme
-from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.clock_advancer import ClockAdvancer, ClockDrivenLoop
 from ringback.engine.job_runner import JobRunner
 from ringback.engine.long_job_runner import LongJobRunner
 from ringback.engine.pause_control import PauseControl
@@ -214,9 +214,7 @@ class BackgroundWorkers:
         """Reloads the policy when the settings file changes; None if there is no settings file."""
         jobs = self.job_runner, self.plan_runner
         loops = (self.task_runner, *jobs, self.delivery, self.shadow_sender)
-        self.clock_advancer = (
-            ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
-        )
+        self.clock_advancer = _clock_advancer_of(clock, loops, destinations)
         """Advances the clock; None if the clock is the machine's."""
         self.retention = RetentionWorker(
             store,
@@ -497,6 +495,16 @@ def _policy_reloader_of(
         return None
     reload = partial(origin.reload_policy, process.settings)
     return PolicyReloader(origin.path, reload, stored, clock=process.clock)
+
+
+def _clock_advancer_of(
+    clock: Clock, loops: Sequence[ClockDrivenLoop], destinations: DestinationControl
+) -> ClockAdvancer | None:
+    if not isinstance(clock, VirtualClock):
+        return None
+    # Their rates count in the time of the event loop, which nobody can set.
+    clock.listen(destinations.skip)
+    return ClockAdvancer(clock, loops)
 
 
 def _receiver(

@@ -217,15 +217,22 @@ class DeliveryService:
     @property
     def is_still(self) -> bool:
         """True if delivery is idle until a waiting callback comes due or a new one arrives."""
-        is_quiet = self._wakeup.is_quiet and not self.under_way
+        is_quiet = self._wakeup.is_quiet and self.under_way == self.destinations.paced
         is_idle = self._loop.settlements.is_idle and self._batcher.is_still
         return is_quiet and is_idle and self._keeper.is_still
 
     async def next_due(self) -> datetime | None:
-        """Return when the next callback or batch is due; None if none waits, or while paused."""
+        """Return when the next callback or batch is due, or a rate lets one leave.
+
+        It is None if none waits, or while paused.
+        """
         if not self._gate.is_open:
             return None
-        dues = self._scheduler.next_due(), self._batcher.next_due()
+        dues = (
+            self._scheduler.next_due(),
+            self._batcher.next_due(),
+            self.destinations.next_paced(),
+        )
         return min(filter(None, dues), default=None)
 
     async def recover(self) -> int:

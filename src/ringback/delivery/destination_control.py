@@ -9,7 +9,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -155,8 +155,28 @@ class DestinationControl:
 
     def take_unsent(self) -> list[DeliveryClaim]:
         """Return the claims that wait until the rate of their lane lets them be sent."""
-        pacers = [valve.pacer for valve in self._valves.values() if valve.pacer is not None]
-        return [claim for pacer in pacers for claim in pacer.take_back()]
+        return [claim for pacer in self._pacers for claim in pacer.take_back()]
+
+    @property
+    def paced(self) -> int:
+        """How many claims wait until the rate of their lane lets them be sent."""
+        return sum(pacer.waiting for pacer in self._pacers)
+
+    def next_paced(self) -> datetime | None:
+        """Return when a rate next lets a request leave, or a callback be claimed for that."""
+        waits = [one.next_in for one in (*self._pacers, *self._shared.values())]
+        soonest = min((wait for wait in waits if wait is not None), default=None)
+        return None if soonest is None else self._clock.now() + timedelta(seconds=soonest)
+
+    def skip(self, time: timedelta) -> None:
+        """Let requests of limited lanes leave as if this much more time had passed."""
+        for one in (*self._shared.values(), *self._pacers):
+            one.skip(time.total_seconds())
+
+    @property
+    def _pacers(self) -> list[RequestPacer]:
+        valves = list(self._valves.values())
+        return [valve.pacer for valve in valves if valve.pacer is not None]
 
     # Results of attempts.
 

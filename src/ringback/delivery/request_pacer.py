@@ -2,7 +2,8 @@
 
 A claim waits here until its request has a token for each limit; then it may be sent as soon as its
 destination has a place for it. The token is taken when the request leaves, so it does not matter
-how long it takes to connect. Times are those of the event loop, which nobody can set.
+how long it takes to connect. Times are those of the event loop, which nobody can set; `skip` adds
+the time by which somebody has advanced a virtual clock.
 """
 
 import asyncio
@@ -30,6 +31,16 @@ class SharedRate:
         """The lanes that want to know when a token comes soon."""
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def next_in(self) -> float | None:
+        """In how many seconds a token may let something go on; None if nothing waits for one."""
+        return _left_of(self._timer)
+
+    def skip(self, seconds: float) -> None:
+        """Go on as if this much more time had passed."""
+        self.bucket.skip(seconds)
+        self.pump()
+
     def ask(self, pacer: "RequestPacer") -> None:
         """Queue a lane that has a request for which it needs a token."""
         if pacer not in self._waiting:
@@ -43,6 +54,8 @@ class SharedRate:
 
     def pump(self) -> None:
         """Grant tokens to the lanes that wait, one after the other, while there are any."""
+        _stop(self._timer)
+        self._timer = None
         while self._waiting and self.bucket.wait(loop_seconds()) == 0:
             pacer = self._waiting.popleft()
             self.bucket.reserved += 1
@@ -95,6 +108,22 @@ class RequestPacer:
         rates = [one.rate for one in self._buckets]
         most = max(1, math.ceil(min(rates, default=math.inf) * _AHEAD))
         return max(0, most - len(self._waiting)) if self._is_near else 0
+
+    @property
+    def waiting(self) -> int:
+        """How many claims wait for a token."""
+        return len(self._waiting)
+
+    @property
+    def next_in(self) -> float | None:
+        """In how many seconds the lane's own rate may let something go on; None if never."""
+        return _left_of(self._timer)
+
+    def skip(self, seconds: float) -> None:
+        """Go on as if this much more time had passed; the shared rate is told separately."""
+        if self.own is not None:
+            self.own.skip(seconds)
+        self.pump()
 
     @property
     def is_needed(self) -> bool:
@@ -185,6 +214,8 @@ class RequestPacer:
 
     def _plan(self) -> None:
         """Say whether callbacks may be claimed for the next tokens, and come back for them."""
+        _stop(self._timer)
+        self._timer = None
         own, shared = 0.0 if self.own is None else self.own.wait(loop_seconds()), self.shared
         wait = own if shared is None else max(own, shared.bucket.wait(loop_seconds()))
         self._is_near = wait <= _AHEAD
@@ -202,9 +233,17 @@ def loop_seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _left_of(timer: asyncio.TimerHandle | None) -> float | None:
+    return None if timer is None else max(0.0, timer.when() - loop_seconds())
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
 def _renewed(
     timer: asyncio.TimerHandle | None, seconds: float, call: Callable[[], None]
 ) -> asyncio.TimerHandle:
-    if timer is not None:
-        timer.cancel()
+    _stop(timer)
     return asyncio.get_running_loop().call_later(max(seconds, _SHORTEST), call)

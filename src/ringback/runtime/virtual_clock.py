@@ -42,6 +42,7 @@ class VirtualClock:
         self._keep = keep
         self._sleepers = list[_Sleeper]()
         """The waiting calls of `sleep_until`, in the order of the times that they wait for."""
+        self._listeners = list[Callable[[timedelta], None]]()
 
     @classmethod
     def stopped(cls, at: datetime) -> Self:
@@ -70,6 +71,10 @@ class VirtualClock:
             self._sleepers.remove(sleeper)
             sleeper.alarm.cancel()
 
+    def listen(self, advanced: Callable[[timedelta], None]) -> None:
+        """Call `advanced` after each advance, for what counts in the time of the event loop."""
+        self._listeners.append(advanced)
+
     def advance(self, by: timedelta) -> None:
         """Advance the clock by this much at once, and wake all sleepers that are due, in order."""
         ahead = self._ahead + by
@@ -82,6 +87,8 @@ class VirtualClock:
                 _wake(sleeper)
             else:
                 self._set_alarm(sleeper)
+        for advanced in self._listeners:
+            advanced(by)
 
     def _set_alarm(self, sleeper: _Sleeper) -> None:
         sleeper.alarm = asyncio.create_task(self._wake_when_due(sleeper))

@@ -394,3 +394,38 @@ def test_no_second_has_more_requests_than_rate_and_burst_and_all_leave(of: Traff
         assert of.shared is None or most_in_a_second(left) <= of.shared + of.burst
 
     run(story)
+
+
+# ---- a virtual clock that is advanced ------------------------------------------------------------
+
+
+def test_time_that_is_skipped_lets_requests_leave_and_adds_no_more_than_the_burst() -> None:
+    async def story() -> None:
+        shared = SharedRate(0.01, 2)
+        own, total = PacedLane(0.1, 2), PacedLane(shared=shared)
+        for lane in (own, total):
+            lane.add(*range(6))
+        await asyncio.sleep(1)
+        assert (own.left, own.pacer.waiting, own.pacer.next_in) == ([], 6, 9)
+        assert (total.left, total.pacer.waiting, shared.next_in) == ([], 6, 99)
+        own.pacer.skip(9)
+        shared.skip(99)
+        await asyncio.sleep(0.1)
+        assert (len(own.left), len(total.left)) == (1, 1)
+        own.pacer.skip(3600)
+        shared.skip(3600)
+        await asyncio.sleep(0.1)
+        assert (len(own.left), len(total.left)) == (3, 3)
+
+    run(story)
+
+
+def test_a_pacer_says_that_nothing_waits_for_it() -> None:
+    async def story() -> None:
+        lane = PacedLane(2)
+        await asyncio.sleep(5)
+        lane.add(1)
+        await asyncio.sleep(5)
+        assert (len(lane.left), lane.pacer.waiting, lane.pacer.next_in) == (1, 0, None)
+
+    run(story)

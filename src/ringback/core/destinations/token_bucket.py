@@ -56,6 +56,10 @@ class TokenBucket:
         self._tokens -= 1
         self.reserved -= 1
 
+    def skip(self, seconds: float) -> None:
+        """Fill as if this much more time had passed."""
+        self._at -= seconds
+
     def give_back(self) -> None:
         """Free the token of a request that had reserved it, and does not leave."""
         self.reserved -= 1
