@@ -171,7 +171,12 @@ class ConsoleWorld:
 
     async def send(self, url: str, **parameters: str) -> str:
         """Create a callback with these parameters, or an ordinary one, and return its SID."""
-        given = parameters or {"SimSid": self.account.sim_sid, "SimStatus": "active"}
+        given = parameters or {
+            "ApiVersion": "v1",
+            "SimSid": self.account.sim_sid,
+            "SimStatus": "active",
+            "AccountSid": self.account.account.sid,
+        }
         body = json.dumps({"url": url, "parameters": given}).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body))}
         answer = await self.api().call("POST", "/portal/v1/callbacks", body, headers=headers)

@@ -179,7 +179,7 @@ class CountSum(NamedTuple):
 MOST_GAPS: Final = 1000
 """The most notes of unwritten counts that are read at once."""
 _BEFORE_NOTE: Final = timedelta(minutes=1)
-"""Attempts that began so long before the minute of a note may have ended after it."""
+"""Attempts that began this long before the minute of a note may have ended after it."""
 _AFTER_NOTE: Final = timedelta(minutes=2)
 """Within this time from the minute of a note, the process writes its counts."""
 _LATE_AFTER: Final = timedelta(minutes=2, seconds=10)

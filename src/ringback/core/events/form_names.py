@@ -44,7 +44,7 @@ _FORMS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 
 
 def find_form_fault(form: Form) -> str | None:
-    """Return why this is no form that a source sends; None if nothing is wrong with it.
+    """Return why no source sends such a form; None if nothing is wrong with it.
 
     A form of a known kind must have each required name once, with a well-formed value. A form of
     another kind may have any names.

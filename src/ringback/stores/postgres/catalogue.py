@@ -120,7 +120,7 @@ def difference_of(connection: Connection, *, is_newer: bool) -> CatalogueDiffere
 
 
 def wanted() -> Sequence[CatalogueEntry]:
-    """Return what the newest schema makes."""
+    """Return the entries that the newest schema makes."""
     lines = FILE.read_text("utf-8").splitlines()
     return [CatalogueEntry(*line.split("\t")) for line in lines]
 
@@ -128,6 +128,6 @@ def wanted() -> Sequence[CatalogueEntry]:
 def entries_of(
     connection: Connection, tables: Sequence[str], functions: Sequence[str]
 ) -> Sequence[CatalogueEntry]:
-    """Return what these tables have, and these functions."""
+    """Return the entries of these tables and functions."""
     rows = execute(connection, _READ, [[*tables], [*functions]], prepare=False)
     return [CatalogueEntry(*row) for row in rows]

@@ -70,7 +70,7 @@ def _wanted(version: int) -> Sequence[CatalogueEntry]:
 
 
 def entries_of(connection: sqlite3.Connection) -> Sequence[CatalogueEntry]:
-    """Return what an open file has, but for what SQLite makes by itself."""
+    """Return the entries of an open file, except those that SQLite makes by itself."""
     with closing(connection.cursor()) as cursor:
         cursor.row_factory = None
         found = [*_read(cursor)]
