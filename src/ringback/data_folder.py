@@ -8,7 +8,7 @@ import asyncio
 import getpass
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from ringback.settings.setting_definitions import DATA_FILE, SEAL_KEY
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
 from ringback.stores.sql.data_copy import CopySource, CopyTarget, DataCopyResult, copy_all
+from ringback.stores.sqlite.backup_mac import is_unused_backup
 from ringback.stores.sqlite.copy_side import SqliteCopySource, SqliteCopyTarget, draft_of_copy
 from ringback.stores.sqlite.data_file_opener import (
     growth_of_file,
@@ -114,6 +115,8 @@ class MadeBackup(NamedTuple):
 
     note: "BackupNote"
     key_in: str
+    has_mac: bool
+    """True if it has a MAC, so that a restore knows that nobody has changed it."""
 
 
 class RestoredData(NamedTuple):
@@ -121,6 +124,8 @@ class RestoredData(NamedTuple):
 
     note: "BackupNote"
     has_key: bool
+    is_verified: bool
+    """True if its MAC was checked: nobody without the key has changed it."""
 
 
 class StoredData(ABC):
@@ -137,12 +142,15 @@ class StoredData(ABC):
         """
 
     @abstractmethod
-    def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
+    def restore(
+        self, backup: Path, *, tell: Callable[[str], None], unverified: bool = False
+    ) -> RestoredData:
         """Make the data from a backup; servers that use it are paused until an operator resumes.
 
         Now and then, `tell` is called with a text that says how far the restore is. Raises
-        ConfigurationError if there is something in this place, if the backup can't be used, or if
-        the key that is known is another one.
+        ConfigurationError if there is something in this place, if the backup can't be used or was
+        changed, or if the key that is known is another one. Unless `unverified` is set, also raises
+        it if the backup has no MAC, or the key of its MAC is not known.
         """
 
     def copy_to(self, target: "StoredData", tell: Callable[[str], None]) -> DataCopyResult:
@@ -252,6 +260,7 @@ class DataFolder(StoredData):
                 forget_lost_data(self._path)
             else:
                 self._refuse_lost_data()
+            self._admit_backup()
             cipher = self._cipher()
         return SqliteStore.open(
             self._path,
@@ -270,6 +279,7 @@ class DataFolder(StoredData):
         """
         self._make()
         self._refuse_lost_data(is_in_use=FileLock.holder(self._path) is not None)
+        self._admit_unlocked_backup()
         # This check comes first, so that a refused call creates no key.
         refuse_to_upgrade(self._path)
         return SqliteStore.beside(self._path, self._cipher())
@@ -287,6 +297,7 @@ class DataFolder(StoredData):
         lock = FileLock.take(path)
         try:
             self._refuse_lost_data()
+            self._admit_backup(tell)
             opened = open_as_owner(path, self._cipher(), tell=tell)
             opened.connection.close()
         finally:
@@ -301,24 +312,56 @@ class DataFolder(StoredData):
         if is_missing(path):
             raise self._no_data()
         self._refuse_lost_data(is_in_use=FileLock.holder(path) is not None)
-        note = back_up(path, target, rate=rate, clock=SystemClock().now, tell=tell)
-        return MadeBackup(note, self._place_of_key(note.key_id))
+        self._admit_unlocked_backup()
+        note, has_mac = back_up(
+            path, target, rate=rate, mac_key=self._mac_key, clock=SystemClock().now, tell=tell
+        )
+        return MadeBackup(note, self._place_of_key(note.key_id), has_mac)
+
+    def _ciphers(self) -> Iterator[tuple[str, SecretCipher]]:
+        """Yield the places of all keys that are at hand: several may be given, and one be right."""
+        if self.seal_key is not None:
+            yield SEAL_KEY.variable, SecretCipher(self.seal_key.split(","))
+        for file in dict.fromkeys((self._key_file, self.folder / KEY_FILE)):
+            if has_key_file(file):
+                yield str(file), SecretCipher.in_file(file)
 
     def _place_of_key(self, key_id: str | None) -> str:
-        """Return where the key with this id is: several may be given, and another one be right."""
-        given = () if self.seal_key is None else SecretCipher(self.seal_key.split(",")).key_ids
-        if key_id in given:
-            return SEAL_KEY.variable
-        for file in dict.fromkeys((self._key_file, self.folder / KEY_FILE)):
-            if has_key_file(file) and key_id in SecretCipher.in_file(file).key_ids:
-                return str(file)
-        return "none of the places that were named"
+        """Return where the key with this id is."""
+        places = (place for place, cipher in self._ciphers() if key_id in cipher.key_ids)
+        return next(places, "none of the places that were named")
 
-    def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
+    def _mac_key(self, key_id: str) -> bytes | None:
+        """Return the key for MACs that belongs to the key with this id, if that is at hand."""
+        return next(filter(None, (cipher.mac_key(key_id) for _, cipher in self._ciphers())), None)
+
+    def _admit_backup(self, tell: Callable[[str], None] | None = None) -> None:
+        """If the data file is a backup put in by hand, check it, and make a data file of it.
+
+        The caller holds the lock. Raises ConfigurationError if the backup can't be trusted.
+        """
+        if is_unused_backup(self._path):
+            from ringback.stores.sqlite.restore import admit  # noqa: PLC0415 (rarely needed)
+
+            admit(self._path, self._mac_key, tell)
+
+    def _admit_unlocked_backup(self) -> None:
+        """Do the same without holding the lock."""
+        if is_unused_backup(self._path):
+            lock = FileLock.take(self._path)
+            try:
+                self._admit_backup()
+            finally:
+                lock.release()
+
+    def restore(
+        self, backup: Path, *, tell: Callable[[str], None], unverified: bool = False
+    ) -> RestoredData:
         """Make the data file in this folder from a backup; see `StoredData.restore`."""
         from ringback.stores.sqlite.restore import read_note, restore_file  # noqa: PLC0415 (rarely needed)
 
-        note, path = read_note(backup), self._path
+        path = self._path
+        read_note(backup, self._mac_key, unverified=unverified)
         cipher = None
         if self.seal_key is not None or has_key_file(self._key_file):
             cipher = self._existing_cipher()
@@ -327,10 +370,18 @@ class DataFolder(StoredData):
         lock = FileLock.take(path)
         try:
             now = SystemClock().now()
-            restore_file(backup, path, note, cipher=cipher, now=now, tell=tell)
+            note, is_verified = restore_file(
+                backup,
+                path,
+                mac_key=self._mac_key,
+                unverified=unverified,
+                cipher=cipher,
+                now=now,
+                tell=tell,
+            )
         finally:
             lock.release()
-        return RestoredData(note, has_key=cipher is not None)
+        return RestoredData(note, has_key=cipher is not None, is_verified=is_verified)
 
     def _refuse_what_is_there(self) -> None:
         """Raise ConfigurationError if anything is in the folder but a key and what a kill left."""
@@ -374,6 +425,7 @@ class DataFolder(StoredData):
         try:
             if not is_missing(path):
                 self._refuse_lost_data()
+                self._admit_backup()
             yield
         except (sqlite3.Error, OSError) as failure:
             raise ConfigurationError(f"{path} can't be copied: {failure}") from failure

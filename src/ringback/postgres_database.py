@@ -96,6 +96,7 @@ class PostgresDatabase(StoredData):
         backup: Path,
         *,
         tell: Callable[[str], None],  # noqa: ARG002 (that of data folders)
+        unverified: bool = False,  # noqa: ARG002 (as above)
     ) -> NoReturn:
         """Raise NotARingbackBackup, which says what to run."""
         raise NotARingbackBackup(

@@ -56,6 +56,8 @@ async def test_a_plan_goes_on_where_its_data_was_restored_and_nowhere_else(tmp_p
         assert await configured(server, SmsCommandsUrl=OLD) == OLD
         made = await migrate(server, "plan", "--api", "--to", "kore", "--out", plan)
         assert made.exit_code == 0, made.output
+        there.mkdir()
+        (there / "ringback.key").write_bytes((here / "ringback.key").read_bytes())
         backup = str(tmp_path / "made.backup")
         for words in (
             ("backup", backup, "--data", str(here)),
@@ -63,7 +65,6 @@ async def test_a_plan_goes_on_where_its_data_was_restored_and_nowhere_else(tmp_p
         ):
             ended = await in_this_process(*words)
             assert ended.exit_code == 0, ended.output
-        (there / "ringback.key").write_bytes((here / "ringback.key").read_bytes())
         async with served(there) as restored:
             # A server with restored data is paused, and moves nothing.
             async with migrating(restored, "apply", plan, "--no-probe") as (process, log):

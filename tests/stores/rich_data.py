@@ -1,5 +1,6 @@
 """Data of all kinds: every table has rows; and what can be read of them again."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,6 +37,7 @@ from ringback.ports import (
 )
 from ringback.ports.shadows import ShadowCallbackFilter
 from ringback.ports.streams import StreamEventFilter
+from ringback.stores.sqlite.backup_mac import MAC_SIZE
 from tests.destinations import set_at_run_time
 from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
@@ -72,6 +74,12 @@ KEY: Final = VAULT.keys[0]
 ODD_TEXT: Final = "NUL \0, escape \uffff, escaped \uffff0, both \uffff\uffff0\0"
 NOT_COPIED: Final = ("data_copies", "id_leases", "sealed_with", "sqlite_sequence")
 """Tables of SQLite that are about the file, and not about what is in it."""
+
+
+def without_mac(backup: Path) -> Path:
+    """Cut the MAC off from a backup, as it was made by versions that had none."""
+    os.truncate(backup, backup.stat().st_size - MAC_SIZE)
+    return backup
 
 
 def rich_folder(folder: Path) -> DataFolder:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing import get_context
@@ -22,11 +23,12 @@ from ringback.ports import SendingPause
 from ringback.stores.sqlite import backup as backup_module
 from ringback.stores.sqlite import restore as restore_module
 from ringback.stores.sqlite.backup import BackupNote
+from ringback.stores.sqlite.backup_mac import MAC_SIZE, BackupMac, append_mac, is_unused_backup
 from ringback.stores.sqlite.durability_mark import number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema_upgrade import newest
 from tests.fakes import NOW
-from tests.stores.rich_data import KEY, public_records, raw_rows, rich_folder
+from tests.stores.rich_data import KEY, public_records, raw_rows, rich_folder, without_mac
 
 MIB = 1 << 20
 
@@ -54,9 +56,11 @@ def back_up(data: DataFolder, target: Path, *, rate: int = 1 << 40) -> Path:
     return target
 
 
-def restored(backup: Path, folder: Path, key: str | None = KEY) -> DataFolder:
+def restored(
+    backup: Path, folder: Path, key: str | None = KEY, *, unverified: bool = False
+) -> DataFolder:
     data = DataFolder(folder, key)
-    data.restore(backup, tell=lambda _: None)
+    data.restore(backup, tell=lambda _: None, unverified=unverified)
     return data
 
 
@@ -398,12 +402,14 @@ def test_a_killed_backup_is_complete_or_not_there(
 ) -> None:
     before = raw_rows(rich.folder / DATA_FILE)
     target = tmp_path / "made.backup"
-    killed = sum(
-        killed_at_random(lambda: back_up(rich, target), seed)
-        for seed in seeds(kills, target, rich, before)
-    )
+    killed = left = 0
+    for seed in seeds(kills, target, rich, before):
+        killed += killed_at_random(lambda: back_up(rich, target), seed)
+        folders = [*tmp_path.glob(".ringback-backup-*")]
+        assert len(folders) <= 1  # each backup removes what the one before has left
+        left += len(folders)
     assert killed >= kills // 3
-    assert leftovers(tmp_path)
+    assert left
     target = back_up(rich, tmp_path / "next.backup")  # it removes what was left behind
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["next.backup"]
     assert leftovers(tmp_path) == []
@@ -490,7 +496,10 @@ def test_a_missing_backup_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_backup_leaves_an_empty_folder(made: Path, tmp_path: Path) -> None:
     damage(made)
-    assert "is damaged" in refusal(lambda: restored(made, tmp_path / "back"))
+    assert "was changed or damaged" in refusal(lambda: restored(made, tmp_path / "other"))
+    without_mac(made)
+    said = refusal(lambda: restored(made, tmp_path / "back", unverified=True))
+    assert "is damaged: " in said
     assert [file.name for file in (tmp_path / "back").iterdir()] == ["ringback.lock"]
 
 
@@ -519,14 +528,17 @@ def test_without_the_key_the_data_is_restored_but_can_not_be_used_yet(
     made: Path, tmp_path: Path
 ) -> None:
     back = DataFolder(tmp_path / "back")
-    assert not back.restore(made, tell=lambda _: None).has_key
+    assert not back.restore(made, tell=lambda _: None, unverified=True).has_key
     assert "key file" in refusal(back.open_beside)
     (back.folder / KEY_FILE).write_text(f"{KEY}\n")
     assert all(check.is_ok for check in back.check())
 
 
 def test_another_key_is_refused(made: Path, tmp_path: Path) -> None:
-    said = refusal(lambda: restored(made, tmp_path / "back", new_seal_key()))
+    other = new_seal_key()
+    said = refusal(lambda: restored(made, tmp_path / "back", other))
+    assert "can only be told with the key" in said
+    said = refusal(lambda: restored(made, tmp_path / "back", other, unverified=True))
     assert "encrypted with the key" in said
     assert not (tmp_path / "back" / DATA_FILE).exists()
 
@@ -540,3 +552,215 @@ def test_a_pause_of_before_the_backup_gets_the_reason_of_the_restore(
     assert pause is not None
     assert pause.reason.startswith("restored from made.backup")
     assert pause.since > NOW
+
+
+# ---- changed by somebody -------------------------------------------------------------------------
+
+REPOINTED = "UPDATE callback_targets SET url = 'https://attacker.example/'"
+
+
+def urls_in(data: DataFolder) -> set[str]:
+    with closing(sqlite3.connect(data.folder / DATA_FILE)) as connection:
+        return {url for (url,) in connection.execute("SELECT DISTINCT url FROM callback_targets")}
+
+
+def placed_by_hand(backup: Path, folder: Path, key: str | None = KEY) -> DataFolder:
+    folder.mkdir()
+    shutil.copy(backup, folder / DATA_FILE)
+    return DataFolder(folder, key)
+
+
+def flipped(backup: Path, at: int) -> None:
+    with backup.open("r+b") as file:
+        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+        (byte,) = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def flip_key_id(backup: Path) -> None:
+    flipped(backup, 16 - MAC_SIZE)
+
+
+CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a value": (lambda file: change(file, REPOINTED), "was changed or damaged"),
+    "a bit of the last page": (lambda file: flipped(file, -1 - MAC_SIZE), "was changed or damaged"),
+    "a bit of the MAC": (lambda file: flipped(file, -1), "was changed or damaged"),
+    "the name of the key": (flip_key_id, "can only be told with the key"),
+    "the MAC is cut off": (
+        lambda file: os.truncate(file, file.stat().st_size - MAC_SIZE),
+        "has no MAC at its end",
+    ),
+    "a value, and the MAC is cut off": (
+        lambda file: change(without_mac(file), REPOINTED),
+        "has no MAC at its end",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_backup_that_somebody_has_changed_is_refused(
+    name: str, made: Path, tmp_path: Path
+) -> None:
+    changed, said = CHANGES[name]
+    changed(made)
+    assert said in refusal(lambda: restored(made, tmp_path / "back"))
+    assert not (tmp_path / "back" / DATA_FILE).exists()
+    before = made.read_bytes()
+    by_hand = placed_by_hand(made, tmp_path / "by hand")
+    for use in (
+        lambda: by_hand.open_to_serve(StoreOptions()),
+        lambda: by_hand.open_to_serve(StoreOptions(), accept_data_loss=True),
+        by_hand.open_beside,
+        by_hand.upgrade,
+        lambda: back_up(by_hand, tmp_path / "laundered.backup"),
+        lambda: by_hand.copy_to(DataFolder(tmp_path / "copied", KEY), lambda _: None),
+    ):
+        assert said in refusal(use)
+    assert (by_hand.folder / DATA_FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("missing", ["MAC", "key"])
+def test_the_refusal_names_the_flag_that_restores_it_all_the_same(
+    missing: str, made: Path, tmp_path: Path
+) -> None:
+    if missing == "MAC":
+        without_mac(made)
+    key = None if missing == "key" else KEY
+    by_hand = placed_by_hand(made, tmp_path / "by hand", key)
+    for work in (lambda: restored(made, tmp_path / "back", key), by_hand.open_beside):
+        assert "--unverified" in refusal(work)
+    back = DataFolder(tmp_path / "back", key)
+    assert not back.restore(made, tell=lambda _: None, unverified=True).is_verified
+    assert "https://attacker.example/" not in urls_in(back)
+
+
+def test_a_wrong_mac_is_refused_even_unverified(made: Path, tmp_path: Path) -> None:
+    flipped(made, -1)
+    said = refusal(lambda: restored(made, tmp_path / "back", unverified=True))
+    assert "was changed or damaged" in said
+
+
+def test_any_key_that_is_given_checks_a_backup(
+    rich: DataFolder, made: Path, tmp_path: Path
+) -> None:
+    newer = new_seal_key()
+    keys = f"{newer},{KEY}"
+    assert DataFolder(tmp_path / "old", keys).restore(made, tell=lambda _: None).is_verified
+    rotated = DataFolder(rich.folder, keys)
+    rotated.open_beside()  # its secrets are sealed with the newer key from now on
+    again = back_up(rotated, tmp_path / "again.backup")
+    assert DataFolder(tmp_path / "new", newer).restore(again, tell=lambda _: None).is_verified
+
+
+def test_without_the_key_a_backup_is_made_that_has_no_mac(rich: DataFolder, tmp_path: Path) -> None:
+    keyless = DataFolder(rich.folder)
+    target = tmp_path / "made.backup"
+    made = keyless.back_up(target, rate=1 << 40, tell=lambda _: None)
+    assert not made.has_mac
+    assert "has no MAC at its end" in refusal(lambda: restored(target, tmp_path / "back"))
+
+
+def test_what_is_checked_is_what_is_used(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody changes the backup while it is copied, or as soon as it was checked."""
+    changed = tmp_path / "changed"
+    shutil.copy(made, changed)
+    change(changed, REPOINTED)
+    read_note = restore_module.read_note
+
+    def swap_then(_: str) -> None:
+        changed.replace(made)
+
+    back = DataFolder(tmp_path / "back", KEY)
+    back.restore(made, tell=swap_then)  # the copy was made by then
+    assert "https://attacker.example/" not in urls_in(back)
+
+    def swap_before(*given: Any, **more: Any) -> BackupNote:
+        note = read_note(*given, **more)
+        change(made, REPOINTED)
+        return note
+
+    monkeypatch.setattr(restore_module, "read_note", swap_before)
+    said = refusal(lambda: restored(made, tmp_path / "second"))
+    assert "was changed or damaged" in said
+
+
+def test_a_backup_of_any_size_is_checked_in_little_memory(tmp_path: Path) -> None:
+    file = tmp_path / "big"
+    file.touch()
+    os.truncate(file, 64 * MIB)
+    tracemalloc.start()
+    append_mac(file, "0123456789abcdef", b"key", lambda: None)
+    mac = read_mac(file)
+    assert mac.is_right(file, b"key")
+    assert not mac.is_right(file, b"another")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * MIB
+
+
+def read_mac(file: Path) -> BackupMac:
+    with file.open("rb") as opened:
+        opened.seek(-MAC_SIZE, os.SEEK_END)
+        mac = BackupMac.read(opened.read())
+    assert mac is not None
+    return mac
+
+
+def test_sqlite_reads_a_backup_as_if_it_had_no_mac(made: Path) -> None:
+    with closing(sqlite3.connect(made)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    assert made.stat().st_size == pages * size + MAC_SIZE
+
+
+# ---- put in by hand ------------------------------------------------------------------------------
+
+
+def test_a_backup_put_in_by_hand_is_checked_once(made: Path, tmp_path: Path) -> None:
+    by_hand = placed_by_hand(made, tmp_path / "by hand")
+    store = by_hand.open_to_serve(StoreOptions())
+    asyncio.run(store.close())
+    file = by_hand.folder / DATA_FILE
+    assert not is_unused_backup(file)
+    assert "backup_note" not in raw_rows(file)
+    change(file, "PRAGMA journal_mode = DELETE")  # as a tool or a copy leaves it
+    assert by_hand.transact(lambda tx: tx.pause.get()) is not None
+    assert restored(back_up(by_hand, tmp_path / "second.backup"), tmp_path / "back").check()
+    assert [one for one in by_hand.folder.iterdir() if "restored" in one.name] == []
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+def test_a_backup_is_not_mixed_with_the_log_of_other_data(
+    end: str, made: Path, tmp_path: Path
+) -> None:
+    by_hand = placed_by_hand(made, tmp_path / "by hand")
+    (by_hand.folder / f"{DATA_FILE}{end}").write_bytes(b"x" * 5000)
+    said = refusal(lambda: by_hand.open_to_serve(StoreOptions(), accept_data_loss=True))
+    assert f"{end} is of other data" in said
+    assert (by_hand.folder / DATA_FILE).read_bytes() == made.read_bytes()
+
+
+def test_a_used_backup_of_an_earlier_version_can_be_backed_up(
+    rich: DataFolder, tmp_path: Path
+) -> None:
+    change(rich.folder / DATA_FILE, "CREATE TABLE backup_note (made_us INTEGER)")
+    assert restored(back_up(rich, tmp_path / "made.backup"), tmp_path / "back").check()
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.long)])
+def test_a_start_with_a_backup_that_is_killed_can_be_made_again(
+    kills: int, made: Path, tmp_path: Path
+) -> None:
+    killed = 0
+    for seed in range(kills):
+        by_hand = placed_by_hand(made, tmp_path / f"by hand {seed}")
+        killed += killed_at_random(by_hand.open_beside, seed)
+        assert by_hand.transact(lambda tx: tx.pause.get()) is not None
+        assert all(check.is_ok for check in by_hand.check())
+        assert "backup_note" not in raw_rows(by_hand.folder / DATA_FILE)
+        shutil.rmtree(by_hand.folder)
+    assert killed >= kills // 3

@@ -78,6 +78,7 @@ def _record_of(target: Path, made: "MadeBackup") -> dict[str, Any]:
         "schema": note.schema,
         "key_id": note.key_id,
         "key_in": made.key_in,
+        "has_mac": made.has_mac,
     }
 
 
@@ -91,6 +92,11 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
         f"It has no key in it, and is of no use without: also keep the key {note.key_id}, which is"
         f" in {made.key_in}, but in another place"
     )
+    if not made.has_mac:
+        yield (
+            "It has no MAC, since the key is not at hand: nobody will be able to tell if it was"
+            " changed, and `ringback restore` will need --unverified"
+        )
 
 
 @command(
@@ -104,17 +110,28 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
 )
 @argument("source", metavar="FILE", type=_FILE)
 @with_data_file
+@option_group(
+    "Restore",
+    option(
+        "--unverified",
+        is_flag=True,
+        help="Also use a backup of which nobody can tell if it was changed: it has no MAC, or the"
+        " key of its MAC is not given. Whoever could write to it may have changed URLs, callbacks"
+        " and API keys in it. A backup whose MAC is wrong is refused all the same.",
+    ),
+)
 @prints_record
-def restore(*, source: Path, file: "StoredData") -> Output:
+def restore(*, source: Path, file: "StoredData", unverified: bool) -> Output:
     """Make a new data folder from a backup that `ringback backup` has made.
 
-    The folder has to be new or empty; only the key file, ringback.key, may be in it. The backup is
-    checked, and also whether its secrets can be opened, if the key is given or in the folder.
+    The folder has to be new or empty; only the key file, ringback.key, may be in it. Give the key,
+    or put it there: with it, the command checks that nobody has changed the backup, and that its
+    secrets can be opened.
 
     A server that uses the folder starts paused: it accepts requests, but sends nothing until
     `ringback resume`, since what was sent after the backup would be sent again.
     """
-    done = file.restore(source, tell=partial(click.echo, err=True))
+    done = file.restore(source, tell=partial(click.echo, err=True), unverified=unverified)
     where = str(click.get_current_context().params["data"])
     return _record_of_restored(where, done), _lines_of_restored(where, done)
 
@@ -127,6 +144,7 @@ def _record_of_restored(where: str, done: "RestoredData") -> dict[str, Any]:
         "schema": note.schema,
         "key_id": note.key_id,
         "has_key": done.has_key,
+        "verified": done.is_verified,
     }
 
 
@@ -136,6 +154,8 @@ def _lines_of_restored(where: str, done: "RestoredData") -> Iterator[str]:
         f"{where} has the data of {note.data_folder} as of {note.made:%Y-%m-%d %H:%M:%S} UTC;"
         " whatever came later is not in it"
     )
+    if not done.is_verified:
+        yield "nobody knows if the backup was changed after it was made: its MAC was not checked"
     if done.has_key:
         yield f"its secrets can be opened with the key {note.key_id}"
     else:

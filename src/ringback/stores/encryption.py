@@ -10,6 +10,7 @@ opens.
 import hashlib
 import logging
 import os
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -23,6 +24,8 @@ from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refusing
 
 _MOST_REMEMBERED: Final = 16_384
+_BACKUP_MAC: Final = b"ringback: MAC of backups, 1"
+"""What a key that is derived from another is for; part of the form of a backup."""
 _log = logging.getLogger(__name__)
 
 
@@ -103,6 +106,20 @@ class SecretCipher:
             self.damaged[owner] = names
         elif self.damaged.pop(owner, None):
             _log.warning("all secrets of %s can be decrypted again", owner)
+
+    def mac_key(self, key_id: str) -> bytes | None:
+        """Return the key for MACs of backups that belongs to the key with this id, if it is here.
+
+        It is derived from that key, so neither is of use in the place of the other.
+        """
+        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 (rarely needed)
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 (rarely needed)
+
+        key = dict(zip(self.key_ids, self.keys, strict=True)).get(key_id)
+        if key is None:
+            return None
+        derivation = HKDF(SHA256(), length=32, salt=None, info=_BACKUP_MAC)
+        return derivation.derive(urlsafe_b64decode(key))
 
     def _open(self, sealed: str, place: str) -> str:
         try:

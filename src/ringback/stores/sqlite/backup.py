@@ -3,7 +3,7 @@
 One read transaction holds that moment, so commits go on, and the copy never has to begin again.
 Meanwhile, the write-ahead log can't be started over, and grows. The copy is made in a private
 folder, and gets its name only when it is complete and checked. In it, servers are paused, even if
-it is put in the place of a data file by hand.
+it is put in the place of a data file by hand. At its end is a MAC, if the key is at hand.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
 from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sql.sending_pause import BEGIN_PAUSE
+from ringback.stores.sqlite.backup_mac import MacKey, append_mac
 from ringback.stores.sqlite.catalogue import refuse_altered
 from ringback.stores.sqlite.data_file_upgrade import remove
 from ringback.stores.sqlite.data_loss import refuse_older_data
@@ -98,15 +99,17 @@ def back_up(
     target: Path,
     *,
     rate: int,
+    mac_key: MacKey,
     clock: Callable[[], datetime],
     tell: Callable[[str], None],
-) -> BackupNote:
+) -> tuple[BackupNote, bool]:
     """Copy a data file to `target`, a file that does not exist yet, and check the copy.
 
-    At most `rate` bytes are copied in a second. Now and then, `tell` is called with a text that
-    says how far the backup is. Raises ConfigurationError if the data can't be used, if its schema
-    is not the newest, if `target` can't be made, or if the disk has no room for it; there is no
-    `target` then.
+    Returns its note, and whether it has a MAC: it has none if `mac_key` does not know the key of
+    the secrets in it. At most `rate` bytes are copied in a second. Now and then, `tell` is called
+    with a text that says how far the backup is. Raises ConfigurationError if the data can't be
+    used, if its schema is not the newest, if `target` can't be made, or if the disk has no room for
+    it; there is no `target` then.
     """
     try:
         with closing(_snapshot(path)) as source, _draft(path, target) as draft:
@@ -115,10 +118,13 @@ def back_up(
             _end_snapshot(source, path)
             _mark(draft, made, path)
             tell("checking the copy")
-            note = _check(draft)
+            rest = _pauses()
+            note = _check(draft, rest)
+            has_mac = _append_mac(draft, note, mac_key, rest)
             sync(draft)
+            note = note._replace(size=draft.stat().st_size)
             _publish(draft, target)
-            return note
+            return note, has_mac
     except sqlite3.Error as failure:
         if is_want_of_room(failure):
             raise ConfigurationError(f"no backup was made: the disk of {target} is full") from None
@@ -289,6 +295,8 @@ def _mark(draft: Path, made: datetime, path: Path) -> None:
     """Note in the copy what it is, and let servers that use it begin with a pause."""
     with closing(_open(draft)) as copy:
         copy.execute("BEGIN")
+        # Earlier versions left the note in a backup that was used as a data file.
+        copy.execute("DROP TABLE IF EXISTS backup_note")
         copy.execute(_CREATE)
         copy.execute(
             "INSERT INTO backup_note SELECT ?, ?, ?, (SELECT key_id FROM sealed_with)",
@@ -298,8 +306,8 @@ def _mark(draft: Path, made: datetime, path: Path) -> None:
         copy.execute("COMMIT")
 
 
-def _check(draft: Path) -> BackupNote:
-    """Check that all pages of the copy can be read, and return its note."""
+def _pauses() -> Callable[[], int]:
+    """Return what must be called often during long work: it pauses for half of the time."""
     turn = perf_counter()
 
     def pause() -> int:
@@ -309,8 +317,21 @@ def _check(draft: Path) -> BackupNote:
             turn = perf_counter()
         return 0
 
+    return pause
+
+
+def _append_mac(draft: Path, note: BackupNote, mac_key: MacKey, rest: Callable[[], int]) -> bool:
+    """Add the MAC if its key is at hand; otherwise return False."""
+    if note.key_id is None or (key := mac_key(note.key_id)) is None:
+        return False
+    append_mac(draft, note.key_id, key, rest)
+    return True
+
+
+def _check(draft: Path, rest: Callable[[], int]) -> BackupNote:
+    """Check that all pages of the copy can be read, and return its note."""
     with closing(_open(draft)) as copy:
-        copy.set_progress_handler(pause, 10_000)
+        copy.set_progress_handler(rest, 10_000)
         (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise ConfigurationError(
