@@ -537,7 +537,7 @@ def test_without_the_key_the_data_is_restored_but_can_not_be_used_yet(
 def test_another_key_is_refused(made: Path, tmp_path: Path) -> None:
     other = new_seal_key()
     said = refusal(lambda: restored(made, tmp_path / "back", other))
-    assert "can only be told with the key" in said
+    assert "can only be seen with the key" in said
     said = refusal(lambda: restored(made, tmp_path / "back", other, unverified=True))
     assert "encrypted with the key" in said
     assert not (tmp_path / "back" / DATA_FILE).exists()
@@ -586,7 +586,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a value": (lambda file: change(file, REPOINTED), "was changed or damaged"),
     "a bit of the last page": (lambda file: flipped(file, -1 - MAC_SIZE), "was changed or damaged"),
     "a bit of the MAC": (lambda file: flipped(file, -1), "was changed or damaged"),
-    "the name of the key": (flip_key_id, "can only be told with the key"),
+    "the name of the key": (flip_key_id, "can only be seen with the key"),
     "the MAC is cut off": (
         lambda file: os.truncate(file, file.stat().st_size - MAC_SIZE),
         "has no MAC at its end",

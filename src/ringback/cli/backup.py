@@ -94,7 +94,7 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
     )
     if not made.has_mac:
         yield (
-            "It has no MAC, since the key is not at hand: nobody will be able to tell if it was"
+            "It has no MAC, since the key is not at hand: nobody will be able to see if it was"
             " changed, and `ringback restore` will need --unverified"
         )
 
@@ -115,7 +115,7 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
     option(
         "--unverified",
         is_flag=True,
-        help="Also use a backup of which nobody can tell if it was changed: it has no MAC, or the"
+        help="Also use a backup of which nobody can see if it was changed: it has no MAC, or the"
         " key of its MAC is not given. Whoever could write to it may have changed URLs, callbacks"
         " and API keys in it. A backup whose MAC is wrong is refused all the same.",
     ),

@@ -120,7 +120,7 @@ class RequestPacer:
         return _left_of(self._timer)
 
     def skip(self, seconds: float) -> None:
-        """Go on as if this much more time had passed; the shared rate is told separately."""
+        """Go on as if this much more time had passed; the shared rate learns of it separately."""
         if self.own is not None:
             self.own.skip(seconds)
         self.pump()

@@ -307,7 +307,7 @@ def _mark(draft: Path, made: datetime, path: Path) -> None:
 
 
 def _pauses() -> Callable[[], int]:
-    """Return what must be called often during long work: it pauses for half of the time."""
+    """Return the function to call often during long work: it pauses for half of the time."""
     turn = perf_counter()
 
     def pause() -> int:

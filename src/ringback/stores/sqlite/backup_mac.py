@@ -34,7 +34,7 @@ class BackupMac(NamedTuple):
 
     @classmethod
     def read(cls, end: bytes) -> Self | None:
-        """Read what follows the pages of a backup; return None if it is no MAC."""
+        """Read what follows the pages of a backup; return None if it is not a MAC."""
         name, key_id, code = (
             end[: len(_NAME)],
             end[len(_NAME) : len(_NAME) + _KEY_ID],

@@ -189,12 +189,12 @@ def _key_of(
         return key
     if mac is None:
         raise ConfigurationError(
-            f"{backup} has no MAC at its end, so nobody can tell if it was changed: an older"
+            f"{backup} has no MAC at its end, so nobody can see if it was changed: an older"
             " Ringback made it, or one that did not have the key, or somebody has cut the MAC off."
             f" {advice}"
         )
     raise ConfigurationError(
-        f"whether {backup} was changed can only be told with the key {mac.key_id}, which made its"
+        f"whether {backup} was changed can only be seen with the key {mac.key_id}, which made its"
         " MAC: put its file into the folder as ringback.key, or give it with --seal-key-file or"
         f" RINGBACK_SEAL_KEY. {advice}"
     )
