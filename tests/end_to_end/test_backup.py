@@ -21,7 +21,7 @@ from ringback.runtime.system_clock import SystemClock
 from tests.crash.production import Production, create_account, in_production
 from tests.receivers import RecordingReceiver
 from tests.served import in_this_process
-from tests.stores.rich_data import raw_rows
+from tests.stores.rich_data import raw_rows, without_mac
 
 CLIENTS = 8
 
@@ -128,6 +128,7 @@ async def test_a_backup_under_load_is_restored_and_sends_only_when_it_is_resumed
             await server.process.wait()
         made = json.loads(said)
         assert (made["file"], made["bytes"]) == (str(file), file.stat().st_size)
+        assert made["has_mac"]
         assert made["key_in"] == str(live / KEY_FILE)
 
         back.mkdir()
@@ -198,3 +199,29 @@ async def test_a_server_started_paused_stays_so_until_it_is_resumed(tmp_path: Pa
             paused = await in_this_process("pause", "--reason", "moving", **environment)
             assert "moving" in paused.stdout
             assert await readiness(server) == {"status": "ready", "paused": "moving"}
+
+
+async def test_a_backup_of_which_nobody_can_see_if_it_was_changed_needs_a_flag(
+    tmp_path: Path,
+) -> None:
+    live, file = tmp_path / "live", tmp_path / "live.backup"
+    await create_account(live)
+    made = await in_this_process("backup", str(file), "--data", str(live))
+    assert "MAC" not in made.stdout
+    words = ("restore", str(file), "--seal-key-file", str(live / KEY_FILE), "--json", "--data")
+    checked = await in_this_process(*words, str(tmp_path / "checked"))
+    assert json.loads(checked.stdout)["verified"] is True
+    without_mac(file)
+    refused = await in_this_process(*words, str(tmp_path / "back"))
+    assert refused.exit_code == 1
+    assert "has no MAC at its end, so nobody can see if it was changed" in refused.stderr
+    used = await in_this_process(*words, str(tmp_path / "back"), "--unverified")
+    assert json.loads(used.stdout)["verified"] is False
+
+
+async def test_a_backup_without_the_key_says_that_it_has_no_mac(tmp_path: Path) -> None:
+    live, file = tmp_path / "live", tmp_path / "live.backup"
+    await create_account(live)
+    (live / KEY_FILE).rename(tmp_path / "kept.key")
+    made = await in_this_process("backup", str(file), "--data", str(live))
+    assert "It has no MAC, since the key is not at hand" in made.stdout

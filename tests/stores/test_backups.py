@@ -578,15 +578,17 @@ def flipped(backup: Path, at: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
-def flip_key_id(backup: Path) -> None:
-    flipped(backup, 16 - MAC_SIZE)
+def name_another_key(backup: Path) -> None:
+    with backup.open("r+b") as file:
+        file.seek(16 - MAC_SIZE, os.SEEK_END)
+        file.write(b"0123456789abcdef")
 
 
 CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a value": (lambda file: change(file, REPOINTED), "was changed or damaged"),
     "a bit of the last page": (lambda file: flipped(file, -1 - MAC_SIZE), "was changed or damaged"),
     "a bit of the MAC": (lambda file: flipped(file, -1), "was changed or damaged"),
-    "the name of the key": (flip_key_id, "can only be seen with the key"),
+    "the name of the key": (name_another_key, "can only be seen with the key"),
     "the MAC is cut off": (
         lambda file: os.truncate(file, file.stat().st_size - MAC_SIZE),
         "has no MAC at its end",
