@@ -178,7 +178,9 @@ class CachingResolver:
     def _ended(self, host: str, account: str, end: asyncio.Future[list[str]]) -> None:
         """Free the slot of a look-up that has ended after its time limit."""
         self._going_on.discard(host)
-        if end.cancelled() or end.exception() is not None:
+        failure = None if end.cancelled() else end.exception()
+        is_short = isinstance(failure, OSError) and shortage_of(failure) is not None
+        if end.cancelled() or (failure is not None and not is_short):
             self._keep(host, (), self.remember_hanging)
         elif host in self._remembered and not self._remembered[host].addresses:
             del self._remembered[host]

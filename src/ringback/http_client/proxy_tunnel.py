@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from ringback.core.http.egress_routes import Proxy
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
-from ringback.runtime.os_error_messages import error_text
+from ringback.runtime.os_error_messages import error_text, shortage_of
 
 _MAX_HEAD: Final = 16 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
@@ -70,7 +70,12 @@ class ProxyTunnel(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report a failure if the connection ends before the proxy has answered."""
-        self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
+        if not isinstance(exc, OSError):
+            self._conclude(self._silence())
+        elif shortage := shortage_of(exc):
+            self._conclude(NoAnswerOutcome(shortage, error_text(exc)))
+        else:
+            self._conclude(self._silence(f" ({error_text(exc)})"))
 
     def _verdict(self, *, more: bytes) -> NoAnswerOutcome | None:
         line = _STATUS_LINE.match(self._head)

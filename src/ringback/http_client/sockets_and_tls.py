@@ -13,9 +13,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
+from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.tls import ClientTls, check_name, tls_failure
 from ringback.http_client.tls_sessions import SessionRefused, TlsSessions
+from ringback.runtime.open_files import require_room
 from ringback.runtime.os_error_messages import shortage_of
 from ringback.runtime.system_clock import SystemClock
 
@@ -98,7 +100,7 @@ class SystemNetwork:
         """Start TLS on a connection; see `NetworkBackend.secure`."""
         loop, name, says_name = asyncio.get_running_loop(), peer.host.rstrip("."), peer.says_name
         if peer.identity is None:
-            context = self._tls.context(says_name=says_name)
+            context = self._shared_context(says_name=says_name)
         else:
             context = await self._tls.context_of(peer.identity, says_name=says_name)
             if transport.is_closing():
@@ -118,7 +120,7 @@ class SystemNetwork:
                 raise ConnectionAbortedError
         except OSError as error:
             if session is None:
-                raise tls_failure(error) from error
+                raise tls_failure(_shortage_behind(error)) from error
             self._sessions.avoid(peer)
             raise SessionRefused from error
         except asyncio.CancelledError:
@@ -130,6 +132,25 @@ class SystemNetwork:
         protocol.connection_made(secured)
         tls: ssl.SSLObject = secured.get_extra_info("ssl_object")
         return partial(self._sessions.keep, peer, tls, offered=session, since=since)
+
+    def _shared_context(self, *, says_name: bool) -> ssl.SSLContext:
+        try:
+            return self._tls.context(says_name=says_name)
+        except OSError as error:
+            raise tls_failure(error) from error
+
+
+def _shortage_behind(error: OSError) -> OSError:
+    """Return the shortage for which a certificate may not be trusted, or else the error itself.
+
+    OpenSSL reads authorities from files during the handshake, and knows none if it can't.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        try:
+            require_room()
+        except OSError as shortage:
+            return shortage
+    return error
 
 
 async def _connected_socket(address: str, port: int, local_address: str | None) -> socket.socket:
@@ -159,7 +180,11 @@ def _check_that_a_way_leads_there(family: int, address: str, port: int) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((address, port))
-        except OSError:
+        except OSError as error:
+            if shortage_of(error) is AttemptFailure.SHORTAGE:
+                raise
+            if error.errno == errno.EAGAIN:
+                return  # it has no port left either, which it needs only if there is a route
             raise OSError(errno.ENETUNREACH, f"this machine has no route to {address}") from None
 
 

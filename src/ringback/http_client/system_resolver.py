@@ -5,37 +5,43 @@ A look-up that hangs can't be cancelled: its thread runs until the machine's res
 """
 
 import asyncio
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport] (see below)
 import errno
-import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import ip_address
 from threading import Thread
+from typing import Final
+
+from ringback.runtime.open_files import may_have_run_out, require_room
+
+# `getaddrinfo` would import `encodings.idna` for the first name. Without a free descriptor then,
+# Python would remember for good that there is no such module, and no name could be looked up.
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """An async function that returns a host's addresses, or raises OSError or UnicodeError."""
 
+_TRIES: Final = 3
+"""How often a name is looked up in vain, while descriptors come and go, before it is unknown."""
 
-def ask_system(host: str) -> list[str]:
+
+def ask_system(host: str, *, tries: int = _TRIES) -> list[str]:
     """Return the host's addresses by `getaddrinfo`, in the order to try them; may block.
 
-    Raises OSError if there are none.
+    Raises OSError if there are none, or if this machine lacks what a look-up needs.
     """
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror:
-        _check_that_files_can_be_opened()
-        raise
+    except OSError:
+        # It opens files and sockets. If it can't, it reports an unknown name, a name server without
+        # an answer, or an error without a number. A moment later, others may have been closed: so
+        # if this process ever had too many open, only repeated failures are those of the name.
+        require_room()
+        if tries <= 1 or not may_have_run_out():
+            raise
+        return ask_system(host, tries=tries - 1)
     return [str(sockaddr[0]) for *_, sockaddr in answers]
-
-
-def _check_that_files_can_be_opened() -> None:
-    """Raise OSError if the process can't open files.
-
-    `getaddrinfo` opens files, and misleadingly reports an unknown name if it can't.
-    """
-    os.close(os.open(os.devnull, os.O_RDONLY))
 
 
 class SystemResolver:

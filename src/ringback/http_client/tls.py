@@ -24,6 +24,7 @@ from ringback.runtime.certificate_files import (
     require_readable,
     trust_text,
 )
+from ringback.runtime.open_files import require_room
 from ringback.runtime.os_error_messages import error_text, shortage_of
 
 _MOST_CONTEXTS: Final = 128
@@ -108,14 +109,22 @@ class ClientTls:
                 asyncio.to_thread(self._make_for, identity, says_name=says_name)
             )
         self._of_identities[key] = made  # it is the newest now
-        return await asyncio.shield(made)
+        try:
+            return await asyncio.shield(made)
+        except RuntimeError as failure:
+            why = f"no thread was left: {failure}"
+            raise TlsFailed(AttemptFailure.SHORTAGE, why) from failure
 
     def _make_for(self, identity: TlsIdentity, *, says_name: bool) -> ssl.SSLContext:
         certificate = identity.client_certificate
         try:
             # With the server's own certificate in the context, OpenSSL might choose that one.
             context = self._make() if certificate is None else self._make_without()
+        except OSError as error:
+            raise tls_failure(error) from error
         except ConfigurationError as problem:
+            if isinstance(problem.__context__, OSError) and shortage_of(problem.__context__):
+                raise tls_failure(problem.__context__) from None
             # Only the log may have the paths of the server's files.
             _log.error("no TLS connection for a destination's own certificates: %s", problem)
             why = "the server's own certificates can't be read any more"
@@ -128,8 +137,7 @@ class ClientTls:
         except ConfigurationError as problem:
             raise TlsFailed(AttemptFailure.TLS, str(problem)) from None
         except OSError as error:
-            failure = shortage_of(error) or AttemptFailure.TLS
-            raise TlsFailed(failure, error_text(error)) from error
+            raise tls_failure(error) from error
         context.check_hostname = says_name
         return context
 
@@ -149,7 +157,10 @@ class ClientTls:
 def _context(
     ca_files: Sequence[Path], client_certificate: Path | None = None, client_key: Path | None = None
 ) -> ssl.SSLContext:
+    # The context is kept; it would trust nobody if the machine's authorities could not be read now.
+    require_room()
     context = ssl.create_default_context()
+    require_room()
     for path in ca_files:
         _believe(context, path)
     if client_certificate is not None:
@@ -188,10 +199,12 @@ def check_ca(pem: str) -> None:
 
 
 def tls_failure(error: OSError) -> TlsFailed:
-    """Return the TlsFailed that describes an error in a TLS handshake."""
+    """Return the TlsFailed that describes an error in a TLS handshake, or before it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = _CERTIFICATE_FAILURES.get(error.verify_code, AttemptFailure.TLS)
         return TlsFailed(failure, error_text(error))
+    if shortage := shortage_of(error):
+        return TlsFailed(shortage, error_text(error))
     refusal = refusal_of(error)
     why = error_text(error) if refusal is None else f"the receiver {refusal} ({error_text(error)})"
     return TlsFailed(AttemptFailure.TLS, why)

@@ -12,8 +12,8 @@ from typing import Final
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.outcome import AttemptFailure
 
-# The machine has no descriptors, buffers or memory left.
-_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# The machine has no descriptors, buffers, memory, or room for sockets to watch (ENOSPC) left.
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC})
 # All local ports for one destination address are taken; others may have some.
 _NO_PORT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
@@ -64,6 +64,9 @@ def shortage_of(error: OSError) -> AttemptFailure | None:
     if isinstance(error, socket.gaierror):
         # The error numbers of name look-ups are different ones.
         return AttemptFailure.SHORTAGE if error.errno == socket.EAI_MEMORY else None
+    if isinstance(error, ssl.SSLError):
+        # The numbers are OpenSSL's; one of them is equal to ENOMEM.
+        return AttemptFailure.SHORTAGE if error.reason == "MALLOC_FAILURE" else None
     if error.errno in _SCARCE:
         return AttemptFailure.SHORTAGE
     return AttemptFailure.NO_LOCAL_PORT if error.errno in _NO_PORT else None

@@ -282,16 +282,25 @@ def test_another_caller_for_a_hanging_name_joins_its_lookup() -> None:
     in_made_up_time(story)
 
 
-@pytest.mark.parametrize("answers", [True, False])
-def test_a_name_that_hung_is_looked_up_again_if_it_answers_late(answers: bool) -> None:
+@pytest.mark.parametrize(
+    ("late", "is_asked_again"),
+    [
+        (None, True),
+        (OSError("no name server could be reached"), False),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+    ],
+)
+def test_a_name_that_hung_is_looked_up_again_if_it_answers_late_or_a_shortage_ended_it(
+    late: OSError | None, is_asked_again: bool
+) -> None:
     async def story(loop: MadeUpTime) -> AttemptFailure | None:
         resolver, threads = _with_threads()
         await resolver.look_up("a.example")
         hung = threads.pop("a.example")
-        if answers:
+        if late is None:
             hung.set_result(["127.0.0.1"])
         else:
-            hung.set_exception(OSError("no name server could be reached"))
+            hung.set_exception(late)
         await all_has_run()
         again = asyncio.create_task(resolver.look_up("a.example"))
         await all_has_run()
@@ -300,7 +309,7 @@ def test_a_name_that_hung_is_looked_up_again_if_it_answers_late(answers: bool) -
         threads["a.example"].set_result(["127.0.0.1"])
         return failure_of(await again)
 
-    assert in_made_up_time(story) is (None if answers else AttemptFailure.NAME)
+    assert in_made_up_time(story) is (None if is_asked_again else AttemptFailure.NAME)
 
 
 async def test_closing_cancels_lookups_in_progress() -> None:

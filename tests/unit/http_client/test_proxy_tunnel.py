@@ -1,6 +1,7 @@
 """The CONNECT request to a proxy, and how its answers are understood."""
 
 import asyncio
+import errno
 
 import pytest
 
@@ -111,6 +112,18 @@ async def test_a_proxy_that_hangs_up_has_not_answered(end: Refusal) -> None:
     assert verdict is not None
     assert verdict.failure is AttemptFailure.PROXY
     assert "closed the connection without an answer" in verdict.why
+
+
+async def test_a_connection_that_this_machine_can_not_keep_is_no_failure_of_the_proxy() -> None:
+    async with RecordingProxy() as proxy:
+        tunnel = await tunnel_to(proxy)
+        opening = asyncio.create_task(tunnel.open("192.0.2.7", 443))
+        await asyncio.sleep(0)
+        tunnel.connection_lost(OSError(errno.ENOBUFS, "No buffer space available"))
+        assert await opening == NoAnswerOutcome(
+            AttemptFailure.SHORTAGE, "No buffer space available"
+        )
+        tunnel.transport.abort()
 
 
 async def test_bytes_between_success_and_passing_on_are_a_failure() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from ringback.http_client import system_resolver
 from ringback.http_client.system_resolver import SystemResolver
+from ringback.runtime import open_files
+from tests.descriptors import limited_to
 
 
 class Machine:
@@ -103,9 +105,42 @@ def test_an_unknown_name_is_distinguished_from_a_machine_without_descriptors(
     monkeypatch.setattr(system_resolver.socket, "getaddrinfo", no_such_name)
     with pytest.raises(socket.gaierror):
         system_resolver.ask_system("a.example")
-    monkeypatch.setattr(system_resolver.os, "open", no_descriptor)
+    monkeypatch.setattr(open_files.os, "open", no_descriptor)
     with pytest.raises(OSError, match="Too many open files"):
         system_resolver.ask_system("a.example")
+
+
+@pytest.mark.parametrize(
+    "misleading",
+    [
+        # What glibc reports if it can't open its files, or a socket to ask a name server.
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        OSError(0, "Error"),
+    ],
+)
+@pytest.mark.parametrize(("failing", "limit"), [(2, 64), (3, 64), (1, None)])
+def test_a_name_is_unknown_only_after_failures_that_no_shortage_can_explain(
+    monkeypatch: pytest.MonkeyPatch, misleading: OSError, failing: int, limit: int | None
+) -> None:
+    asked = list[str]()
+
+    def look_up(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        if len(asked) <= failing:
+            raise misleading
+        return [(0, 0, 0, "", ("192.0.2.1", 0))]
+
+    monkeypatch.setattr(system_resolver.socket, "getaddrinfo", look_up)
+    # With this many in its table of files, the process may have had 64 open, but not 4096.
+    monkeypatch.setattr(open_files.Path, "read_text", lambda _: "FDSize:\t64\n")
+    with limited_to(limit or 4096):
+        if failing < 3 and limit is not None:
+            assert system_resolver.ask_system("a.example") == ["192.0.2.1"]
+        else:
+            with pytest.raises(type(misleading)):
+                system_resolver.ask_system("a.example")
+    assert len(asked) == (3 if limit is not None else 1)
 
 
 async def test_a_machine_without_threads_lacks_memory_and_is_tried_again(

@@ -1,11 +1,20 @@
 """The limit on open files: raised if the system allows it, and never lowered."""
 
 import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from ringback.runtime import open_files
-from ringback.runtime.open_files import open_files_limit, raise_limit
+from ringback.runtime.open_files import (
+    may_have_run_out,
+    open_files_limit,
+    raise_limit,
+    require_room,
+)
+from tests.descriptors import limited_to
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -60,3 +69,29 @@ def test_no_limit_counts_as_a_high_one(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(UNLIMITED, UNLIMITED)
     monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
     assert open_files_limit() == raise_limit(5000) == 65_536
+
+
+def test_room_for_a_few_more_files_is_required() -> None:
+    require_room()
+    with limited_to(0), pytest.raises(OSError, match="Too many open files"):
+        require_room()
+
+
+def test_a_process_that_opened_many_files_may_have_run_out_even_when_they_are_closed() -> None:
+    program = """
+import os, resource
+from ringback.runtime.open_files import may_have_run_out
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
+print(may_have_run_out())
+opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(2000)]
+print(may_have_run_out())
+for one in opened: os.close(one)
+print(may_have_run_out())
+"""
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert output.stdout.split() == [b"False", b"True", b"True"]
+
+
+def test_without_the_table_of_files_nothing_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_files, "Path", lambda _: Path("/proc/nowhere"))
+    assert may_have_run_out()

@@ -12,8 +12,8 @@ from ringback.core.http.outcome import AttemptFailure
 from ringback.runtime.os_error_messages import error_text, refusing, shortage_of
 
 
-def an_ssl_error(reason: str) -> ssl.SSLError:
-    error = ssl.SSLError(1, "[SSL: X] x (_ssl.c:1)")
+def an_ssl_error(reason: str, *, number: int = 1) -> ssl.SSLError:
+    error = ssl.SSLError(number, "[SSL: X] x (_ssl.c:1)")
     error.reason = reason
     return error
 
@@ -50,7 +50,7 @@ def test_an_error_is_reported_in_plain_words(error: OSError, text: str) -> None:
     [
         *(
             (OSError(number, ""), AttemptFailure.SHORTAGE)
-            for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+            for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC)
         ),
         *(
             (OSError(number, ""), AttemptFailure.NO_LOCAL_PORT)
@@ -61,6 +61,10 @@ def test_an_error_is_reported_in_plain_words(error: OSError, text: str) -> None:
         (socket.gaierror(socket.EAI_MEMORY, ""), AttemptFailure.SHORTAGE),
         (socket.gaierror(socket.EAI_NONAME, ""), None),
         (socket.gaierror(errno.EMFILE, "an equal number of another kind"), None),
+        (socket.gaierror(socket.EAI_AGAIN, ""), None),
+        (an_ssl_error("MALLOC_FAILURE"), AttemptFailure.SHORTAGE),
+        (an_ssl_error("WRONG_VERSION_NUMBER"), None),
+        (an_ssl_error("", number=errno.ENOMEM), None),
     ],
 )
 def test_shortages_of_this_machine_are_recognised_by_the_error_number(

@@ -1,0 +1,16 @@
+"""Real shortages of descriptors: the limit on open files of this process, lowered for a while."""
+
+import resource
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def limited_to(files: int) -> Generator[None]:
+    """Let the process open only files with numbers below this; those that are open stay open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
