@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ringback.core.errors import missing_extra
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
+from ringback.runtime.open_files import require_room
+from ringback.runtime.os_error_messages import error_text, shortage_of
 
 if TYPE_CHECKING:
     from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] (it has none)
@@ -138,6 +140,9 @@ class KinesisWriter:
         except ModuleNotFoundError as missing:
             why = str(missing_extra("writing to a Kinesis stream", missing))
             return _each(records, AttemptFailure.KINESIS_CLIENT, why)
+        except OSError as failed:
+            failure = shortage_of(failed) or AttemptFailure.KINESIS_CLIENT
+            return _each(records, failure, f"botocore can't be loaded: {error_text(failed)}")
         # Its messages about requests and answers would have keys and external ids in them.
         logging.getLogger("botocore").setLevel(logging.ERROR)
         step, credentials = _Step.CREDENTIALS, self._credentials_for(to)
@@ -161,23 +166,48 @@ class KinesisWriter:
                 why = f"there is no stream {to.stream_arn}: {_shown(refused)}"
                 return _each(records, AttemptFailure.KINESIS_STREAM, why)
             return _each(records, step.failure, f"{step.why}: {_shown(refused)}")
-        except (
+        except (errors.BotoCoreError, OSError, ValueError, RuntimeError) as failed:
+            # Other errors of a write may come after the records have left.
+            unsent = (errors.EndpointConnectionError, errors.ProxyConnectionError, errors.SSLError)
+            is_unsent = step is not _Step.WRITE or isinstance(failed, unsent)
+            short = self._short(records, failed) if is_unsent else None
+            return short or self._failed(to, records, step, failed)
+
+    def _short(
+        self, records: Sequence[StreamRecord], failed: Exception
+    ) -> Sequence[WrittenRecord] | None:
+        """Return the outcome of records that were not sent for a shortage; None if it was none."""
+        shortage = _shortage_behind(failed)
+        if shortage is None:
+            return None
+        with self._lock:
+            self._own = None  # it may remember that files are missing
+        return _each(records, AttemptFailure.SHORTAGE, error_text(shortage))
+
+    def _failed(
+        self, to: SinkAccess, records: Sequence[StreamRecord], step: _Step, failure: Exception
+    ) -> Sequence[WrittenRecord]:
+        """Return the outcome of records after a failure that was not an answer of AWS."""
+        import botocore.exceptions as errors  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] (see above)
+
+        no_credentials = (
             errors.NoCredentialsError,
             errors.PartialCredentialsError,
             errors.CredentialRetrievalError,
             errors.ProfileNotFound,
             errors.ConfigParseError,
-        ) as missing:
-            why = f"the server has no credentials for AWS of its own: {_shown(missing)}"
-            return _each(records, AttemptFailure.KINESIS_CLIENT, why)
-        except (errors.InvalidRegionError, errors.EndpointProviderError) as wrong:
-            why = f"{to.stream_arn} is not the ARN of a stream: {_shown(wrong)}"
-            return _each(records, AttemptFailure.KINESIS_STREAM, why)
-        except (errors.BotoCoreError, ValueError, RuntimeError) as failed:
-            if isinstance(failed, errors.EndpointConnectionError) and self._is_unknown_region(to):
-                why = f"AWS has no region {to.region}: {_shown(failed)}"
-                return _each(records, AttemptFailure.KINESIS_STREAM, why)
-            return _each(records, step.failure, f"{step.why}: {_shown(failed)}")
+        )
+        kind, why = step.failure, f"{step.why}: {_shown(failure)}"
+        if isinstance(failure, no_credentials):
+            kind = AttemptFailure.KINESIS_CLIENT
+            why = f"the server has no credentials for AWS of its own: {_shown(failure)}"
+        elif isinstance(failure, (errors.InvalidRegionError, errors.EndpointProviderError)):
+            kind = AttemptFailure.KINESIS_STREAM
+            why = f"{to.stream_arn} is not the ARN of a stream: {_shown(failure)}"
+        elif isinstance(failure, errors.EndpointConnectionError) and self._is_unknown_region(to):
+            kind = AttemptFailure.KINESIS_STREAM
+            why = f"AWS has no region {to.region}: {_shown(failure)}"
+        return _each(records, kind, why)
 
     def _credentials_for(self, to: SinkAccess) -> _Credentials:
         """Return the credentials of a role as an account assumes it; one object for each."""
@@ -269,6 +299,27 @@ class KinesisWriter:
         with self._lock:
             known = self._own_session().get_available_regions("kinesis", partition)
         return to.region not in known
+
+
+def _shortage_behind(failed: BaseException) -> OSError | None:
+    """Return the shortage of this machine that caused an error; None if there is none.
+
+    botocore may report missing files instead, so it also checks that some can be opened.
+    """
+    from botocore.exceptions import SSLError  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] (see above)
+
+    cause: BaseException | None = failed
+    while cause is not None:
+        if isinstance(cause, OSError) and shortage_of(cause) is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(failed, SSLError):
+        return None  # it may come later than the request
+    try:
+        require_room()
+    except OSError as shortage:
+        return shortage
+    return None
 
 
 def _config() -> "Config":

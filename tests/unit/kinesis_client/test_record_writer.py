@@ -5,9 +5,12 @@ import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,7 @@ from ringback.kinesis_client.record_writer import (
     StreamRecord,
     WrittenRecord,
 )
+from tests.descriptors import without_descriptors
 from tests.fake_kinesis import (
     OWN_KEY,
     OWN_SECRET,
@@ -367,3 +371,39 @@ def test_the_oldest_clients_are_given_up(
     for to in (OWN, other, OWN):
         assert failures(writer.put(to, RECORDS)) == [None] * 3
     assert aws.shards_read == 3
+
+
+def test_without_descriptors_nothing_is_written_and_nothing_else_is_blamed(
+    writer: KinesisWriter, aws: FakeKinesis
+) -> None:
+    with without_descriptors():
+        for access in (OWN, BY_ROLE):
+            assert failures(writer.put(access, RECORDS)) == [AttemptFailure.SHORTAGE] * 3
+    for access in (OWN, BY_ROLE):
+        assert failures(writer.put(access, RECORDS)) == [None] * 3
+    # Now the role and the shards are known. While the kept connection is in use, a write needs
+    # another.
+    aws.gate.clear()
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(writer.put, OWN, RECORDS)
+        while len(aws.calls) < 3:
+            time.sleep(0.001)
+        with without_descriptors():
+            assert failures(writer.put(OWN, RECORDS)) == [AttemptFailure.SHORTAGE] * 3
+        aws.gate.set()
+        assert failures(first.result(timeout=10)) == [None] * 3
+    assert len(aws.written) == 9
+
+
+def test_a_server_that_can_not_read_its_credentials_now_has_none_only_for_the_moment(
+    aws: FakeKinesis, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = f"[default]\naws_access_key_id = {OWN_KEY}\naws_secret_access_key = {OWN_SECRET}\n"
+    (tmp_path / "credentials").write_text(text)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    writer = KinesisWriter(endpoint=aws.url, now=clock.now)
+    with without_descriptors():
+        assert failures(writer.put(OWN, RECORDS)) == [AttemptFailure.SHORTAGE] * 3
+    assert failures(writer.put(OWN, RECORDS)) == [None] * 3
