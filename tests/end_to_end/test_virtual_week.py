@@ -37,6 +37,8 @@ OUTAGES: list[tuple[int, int, Reply]] = [
 
 NO_BREAKER = 'breaker = false\nhold = "none"'
 """Settings with which nothing waits for others to the same receiver."""
+LONG_HOLDS = 'breaker = false\nhold = "20m"'
+"""Settings with which an answer that asks to wait stops all, for as long as it asks here."""
 QUICK_BREAKER = "breaker_least = 1"
 """Settings with which the breaker opens as soon as one request has failed."""
 
@@ -219,7 +221,7 @@ async def test_waiting_behind_a_breaker_uses_no_round_and_ends_after_the_time_th
     tmp_path: Path,
 ) -> None:
     clock = VirtualClock.stopped(START)
-    times = {"schedule": "1m,1m", "behind_breaker": "4h"}
+    times = {"schedule": "1m,1m", "stopped_at_most": "4h"}
     async with (
         RecordingReceiver(answer=lambda _: close_without_answer) as receiver,
         started(tmp_path, clock, QUICK_BREAKER, **times) as (application, caller, seed),
@@ -235,6 +237,51 @@ async def test_waiting_behind_a_breaker_uses_no_round_and_ends_after_the_time_th
     assert len(untried) > 20
     reasons = [one.progress.status_reason or "" for one, _ in later if one.sid in untried]
     assert sum(why.startswith("it has waited for 4h while") for why in reasons) > 15
+
+
+async def test_probes_and_restarts_do_not_begin_the_wait_behind_a_breaker_anew(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock.stopped(START)
+    times = {"schedule": ",".join(["1m"] * 40), "stopped_at_most": "2h"}
+    async with RecordingReceiver(answer=lambda _: close_without_answer) as receiver:
+        for hours in (1, 3):
+            async with started(tmp_path, clock, QUICK_BREAKER, **times) as (
+                application,
+                caller,
+                seed,
+            ):
+                if hours == 1:
+                    await ask_for_many(caller, receiver.url("/hook"), 1)
+                assert (
+                    await caller.post("/portal/v1/clock", {"Advance": f"{hours}h"})
+                ).status == 200
+                ((one, attempts),) = await all_in(application, seed.account.sid)
+    assert one.status is CallbackStatus.FAILED
+    assert (one.progress.status_reason or "").startswith("it has waited for 2h while its dest")
+    # About nine of each ten minutes between two probes count.
+    assert 2 * HOUR < attempts[-1].date_started - one.date_created < 2.75 * HOUR
+
+
+async def test_what_waits_behind_holds_uses_no_round_and_ends_after_the_time_that_is_set(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock.stopped(START)
+    times = {"schedule": "1m,1m", "stopped_at_most": "4h", "per_destination": "1"}
+    reply = b"HTTP/1.1 429 Busy\r\nRetry-After: 1200\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        RecordingReceiver(answer=lambda _: reply) as receiver,
+        started(tmp_path, clock, LONG_HOLDS, **times) as (application, caller, seed),
+    ):
+        await ask_for_many(caller, receiver.url("/hook"), 60)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
+        earlier = await all_in(application, seed.account.sid)
+        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
+        later = await all_in(application, seed.account.sid)
+    untried = {callback.sid for callback, attempts in earlier if not attempts}
+    assert len(untried) > 30
+    reasons = [one.progress.status_reason or "" for one, _ in later if one.sid in untried]
+    assert sum(why.startswith("it has waited for 4h while its receiver") for why in reasons) > 20
 
 
 async def test_a_receiver_that_always_asks_to_wait_gets_all_rounds_and_no_more(

@@ -378,7 +378,7 @@ class MemoryCallbacks:
             next(self.numbers), self._epoch_of(lane_of(callback)), self.process
         )
         self._keep(callback, progress)
-        return self._claim_of(callback, progress)
+        return self._claim_of(callback, progress)._replace(due=callback.progress.due)
 
     def _claim_of(self, callback: CallbackRecord, progress: DeliveryProgress) -> DeliveryClaim:
         account = self.accounts.accounts[callback.account_sid]

@@ -137,14 +137,7 @@ class MemoryDestinations:
         self, lane: Lane, *, due_by: datetime, after: LanePlace | None, limit: int
     ) -> Sequence[WaitingCallback]:
         waiting = [
-            WaitingCallback(
-                one.sid,
-                LanePlace(due, self.callbacks.places[one.sid]),
-                one.progress.round_number,
-                one.is_test,
-                one.progress.date_updated,
-                None if one.stream is None else one.source,
-            )
+            WaitingCallback(one.sid, LanePlace(due, self.callbacks.places[one.sid]))
             for due, one in self.callbacks.in_lane(lane)
             if due <= due_by
         ]

@@ -186,6 +186,6 @@ def is_within(spans: Iterable[tuple[float, float]], now: float) -> bool:
     return any(begins <= now < ends for begins, ends in spans)
 
 
-def behind_breaker_in(plan: Plan) -> timedelta:
-    """Return how long callbacks wait behind an open breaker before they are given up."""
+def stopped_at_most_in(plan: Plan) -> timedelta:
+    """Return how long callbacks wait behind an open breaker or a hold before they are given up."""
     return sum(plan.schedule.waits, timedelta(0))

@@ -31,7 +31,7 @@ from ringback.ports import Cluster, NewCallbackQueue, RandomSource, Store, Trans
 from tests.simulation.loop import SimClock, SimLoop
 from tests.simulation.names import Names, SimLookUps
 from tests.simulation.network import Observer, SimNetwork
-from tests.simulation.plan import Plan, Stop, behind_breaker_in
+from tests.simulation.plan import Plan, Stop, stopped_at_most_in
 from tests.simulation.receivers import Receiver
 from tests.simulation.scheduler import Gate, Scheduler
 from tests.simulation.shortage import Machine
@@ -187,7 +187,7 @@ class Process:
             counters=counters,
             cluster=self.cluster,
             destinations=DestinationControl(
-                DestinationBook(plan.rules, plan.schedule, behind_breaker_in(plan)),
+                DestinationBook(plan.rules, plan.schedule, stopped_at_most_in(plan)),
                 clock=clock,
                 random_source=random_source,
             ),

@@ -69,7 +69,7 @@ class ProcessDependencies:
         name = f"{gethostname()}:{os.getpid()}"
         self.member = ClusterMember(name, settings.role, self.clock.now())
         self.book = DestinationBook(
-            settings.destinations, settings.schedule, settings.behind_breaker
+            settings.destinations, settings.schedule, settings.stopped_at_most
         )
         self._simulation = settings.simulation
         self._streams = settings.streams

@@ -22,7 +22,7 @@ from ringback.core.callbacks.callback import (
     delivered,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import DeliveredOutcome, NoAnswerOutcome, Outcome
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome, Outcome
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.counters import DeliveryCounters
@@ -89,6 +89,9 @@ class DeliveryLoop:
         if isinstance(outcome, NoAnswerOutcome):
             due = self.scheduler.unsent(lane, self.clock.now, outcome)
             if due is not None:
+                if outcome.failure is AttemptFailure.HELD:
+                    # It goes on waiting for what it waited for.
+                    due = claim.due or due
                 self.settlements.put_back(claim, due)
                 return
         if result.waited:

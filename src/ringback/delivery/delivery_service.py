@@ -301,7 +301,7 @@ class DeliveryService:
         """Put the claims of a lane back that have not been sent, since it is closed now."""
         for claim in self._loop.workers.take_back(lane):
             self._scheduler.give_back(lane)
-            self._loop.settlements.put_back(claim, self._clock.now())
+            self._loop.settlements.put_back(claim, claim.due or self._clock.now())
 
     def _freed(self, callback: CallbackRecord) -> None:
         self._batcher.freed(callback)

@@ -31,7 +31,7 @@ from ringback.ports import (
     nothing,
 )
 
-BEHIND_BREAKER: Final = timedelta(days=3)
+STOPPED_AT_MOST: Final = timedelta(days=3)
 _MOST_PLACES: Final = 10_000
 _Key = tuple[SettingsOwner, str, str]
 
@@ -65,12 +65,12 @@ class DestinationBook:
         self,
         in_file: Iterable[DestinationRule],
         schedule: RetrySchedule,
-        behind_breaker: timedelta = BEHIND_BREAKER,
+        stopped_at_most: timedelta = STOPPED_AT_MOST,
     ) -> None:
         """Begin with the rules of the settings file; `schedule` is that of most accounts."""
         self.schedule = schedule
-        self.behind_breaker = behind_breaker
-        """How long a callback waits behind an open breaker before it is given up."""
+        self.stopped_at_most = stopped_at_most
+        """How long a callback waits behind an open breaker or a hold before it is given up."""
         self.revision = 0
         """The revision of the last change that is known."""
         self.announce: Callable[[], None] = nothing

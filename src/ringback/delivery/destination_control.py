@@ -41,6 +41,8 @@ MOST_STATES: Final = 10_000
 
 All others have no breaker, and are neither held nor disabled, until one of these is well again.
 """
+_LOOK_EVERY: Final = timedelta(minutes=1)
+"""How often the keeper looks at most for callbacks that have waited too long for holds."""
 STOPS: Final = ("disabled", "damaged", "paused", "open", "held")
 """What can stop a lane; see `LaneValve.stopped_as`."""
 _log = logging.getLogger(__name__)
@@ -189,7 +191,7 @@ class DestinationControl:
         schedule = self.book.schedule_of(claim.account)
         if valve.state.is_plain and len(self._with_state[lane.account_sid]) >= MOST_STATES:
             return None
-        was_open = valve.state.opened
+        was_stopped = valve.state.stopped_since is not None
         jitter = int.from_bytes(self._random_source.bytes(2)) / 0xFFFF
         change = valve.ended(claim.callback.sid, outcome, now, schedule, jitter=jitter)
         if change is None:
@@ -197,17 +199,37 @@ class DestinationControl:
         self._note_state(valve)
         if valve.blocked_until(now) is not None:
             self.hold_back(lane)
-        if valve.state.disabled or (was_open and valve.state.opened):
+        if valve.state.disabled or (was_stopped and self._may_be_over(valve, now)):
             self._end_in(lane)
         return change
+
+    def _end_tried(self, valve: LaneValve) -> None:
+        if self._may_be_over(valve, self._clock.now()):
+            self._end_in(valve.lane)
+
+    def _may_be_over(self, valve: LaneValve, now: datetime) -> bool:
+        """Return True if callbacks may have waited for too long, and nobody has looked lately."""
+        since = valve.state.stopped_since
+        if since is None or now - since < self.book.stopped_at_most:
+            return False
+        is_late = valve.state.opened is not None or now - valve.looked >= _LOOK_EVERY
+        if is_late:
+            valve.looked = now
+        return is_late
 
     def exhausted(
         self, claim: DeliveryClaim, progress: DeliveryProgress, change: StateChange | None
     ) -> StateChange | None:
         """Return the change with the event that a callback has failed, if anybody gets such events.
 
-        `change` is what its last attempt has made of the destination.
+        `change` is what its last attempt has made of the destination. While that is stopped, it
+        remembers how long the callback has waited.
         """
+        if change is not None and (valve := self.valve(claim.lane)).state.stopped_since:
+            waited = claim.due, claim.progress.date_updated
+            has_ended, now = progress.is_ended, self._clock.now()
+            after = valve.settled(claim.callback.sid, waited, now, has_ended=has_ended)
+            change = change if after is None else after._replace(events=change.events)
         if progress.status is not CallbackStatus.FAILED:
             return change
         valve, now = self.valve(claim.lane), self._clock.now()
@@ -223,6 +245,9 @@ class DestinationControl:
     def save(self, tx: Transaction, change: StateChange) -> None:
         """Store a change, and queue the callbacks about its events."""
         tx.destinations.save_state(change.lane, change.state)
+        if change.state.waited_too_long(self.book.stopped_at_most):
+            # Only then do they wait in the store again.
+            tx.on_commit(lambda: self._end_tried(self.valve(change.lane)))
         if change.events:
             self.tell(tx, change.events, self.valve(change.lane).settings.notify)
 
@@ -383,6 +408,6 @@ def _ignore(what: object) -> None:
 
 def _after_gap(state: DestinationState, now: datetime) -> DestinationState:
     """Return a stored state without the time since then, in which nobody may have sent probes."""
-    if state.opened is None or state.seen is None:
+    if state.stopped_since is None or state.seen is None:
         return state
-    return state.with_gap(max(state.seen, state.opened), now)
+    return state.with_gap(max(state.seen, state.stopped_since), now)

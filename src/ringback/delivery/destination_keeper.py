@@ -1,13 +1,13 @@
 """Ends callbacks that can't be sent any more because of their destination, and stores its state.
 
-These are all that are due at a disabled destination. Behind an open breaker, a failed probe also
-ends those that have waited there for too long.
+These are all that are due at a disabled destination. Behind an open breaker or a hold, a failed
+probe, or an answer that asks to wait again, also ends those that have waited there for too long.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.calendar import iso
@@ -31,6 +31,8 @@ from ringback.runtime.database_outage import outlast
 
 _ENDED_AT_ONCE: Final = 100
 """How many callbacks one transaction ends."""
+_LONGEST_WAIT: Final = timedelta(days=1)
+"""How long before its next round is due a callback that has been tried may end."""
 _READ_AT_ONCE: Final = 1000
 """How many waiting callbacks one read looks at."""
 
@@ -91,11 +93,13 @@ class DestinationKeeper:
         while True:
             now = self.clock.now()
             is_ours = self.cluster.lease_on(lane.destination) is not None and valve.is_known
-            if not is_ours or not (valve.state.disabled or valve.state.opened):
+            if not is_ours or not (valve.state.disabled or valve.state.stopped_since):
                 return True
+            # One that was tried may have waited for too long before its next round is due.
+            due_by = now if valve.state.disabled else now + _LONGEST_WAIT
             waiting = await self.store.read(
-                lambda tx, place=place, now=now: tx.destinations.waiting_in(
-                    lane, due_by=now, after=place, limit=_READ_AT_ONCE
+                lambda tx, place=place, due_by=due_by: tx.destinations.waiting_in(
+                    lane, due_by=due_by, after=place, limit=_READ_AT_ONCE
                 )
             )
             too_long = [one.sid for one in waiting if self._is_over(valve, one, now)]
@@ -104,6 +108,7 @@ class DestinationKeeper:
                 had_followers = await self.store.transact(
                     lambda tx, some=some, now=now: self._end(tx, valve, some, now)
                 )
+                valve.state = valve.state.forgetting(*some)
                 is_over = is_over and not had_followers
             count += len(too_long)
             if len(waiting) < _READ_AT_ONCE:
@@ -119,10 +124,8 @@ class DestinationKeeper:
             place = waiting[-1].place
 
     def _is_over(self, valve: LaneValve, one: WaitingCallback, now: datetime) -> bool:
-        state, limit = valve.state, self.control.book.behind_breaker
-        return (
-            state.disabled is not None or state.given_up_at(one.since, one.place.due, limit) <= now
-        )
+        state, limit = valve.state, self.control.book.stopped_at_most
+        return state.disabled is not None or state.waited(one.sid, one.place.due, now) >= limit
 
     def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
         """End these callbacks; return True if others may have waited for one of them."""
@@ -145,5 +148,11 @@ class DestinationKeeper:
         state = valve.state
         if state.disabled is not None:
             return f"the destination is disabled: {state.disabled_why}"
-        since, waited = iso(state.opened or now), show_time(self.control.book.behind_breaker)
-        return f"it has waited for {waited} while its destination's breaker was open, since {since}"
+        since = iso(state.stopped_since or now)
+        waited = show_time(self.control.book.stopped_at_most)
+        stops = {
+            "its destination's breaker was open": state.opened,
+            "its receiver asked to wait (Retry-After)": state.held_since,
+        }
+        what = " or ".join(name for name, begun in stops.items() if begun)
+        return f"it has waited for {waited} while {what}, since {since}"

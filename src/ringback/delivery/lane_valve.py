@@ -48,6 +48,8 @@ class LaneValve:
         """Limits the rate, once the first request of a limited lane is about to leave."""
         self.probe: str | None = None
         """The SID of the callback that is sent as a probe."""
+        self.looked = ALWAYS[0]
+        """When the keeper was last asked to look for callbacks that have waited for too long."""
         self.begins_slowly = False
         """True if only one callback may be sent at first, and more with each answer."""
         self.unsigned: str | None = None
@@ -87,8 +89,8 @@ class LaneValve:
             return
         self.begins_slowly = True
         state, since = self.state, self._paused_since
-        if state.opened is not None:
-            self.state = state = state.with_gap(max(since, state.opened), now)
+        if state.stopped_since is not None:
+            self.state = state = state.with_gap(max(since, state.stopped_since), now)
         if state.no_success_since is not None:
             paused = max(timedelta(0), now - max(since, state.no_success_since))
             self.state = state._replace(no_success_since=state.no_success_since + paused)
@@ -224,7 +226,7 @@ class LaneValve:
                 self._probed(outcome, events, now, has_failed=has, jitter=jitter)
         elif has is not None:
             self._counted(outcome, events, now, has_failed=has, jitter=jitter)
-        self._hold(outcome, now)
+        self._hold(outcome, before, now)
         self._disable(outcome, events, now, has_failed=has)
         if self.state == before and not events:
             return None
@@ -270,6 +272,29 @@ class LaneValve:
             or self.pause
             or self.settings.is_paced
         )
+
+    def settled(
+        self,
+        callback_sid: str,
+        waited: tuple[datetime | None, datetime],
+        now: datetime,
+        *,
+        has_ended: bool,
+    ) -> StateChange | None:
+        """Remember how long a callback that was tried has waited for a stop that goes on.
+
+        `waited` says from when to when it was due; from None if it was sent at once. Returns None
+        if nothing is changed.
+        """
+        state, (due, until) = self.state, waited
+        if has_ended:
+            after = state.forgetting(callback_sid)
+        else:
+            after = state if due is None else state.remembering(callback_sid, due, until)
+        if after is state:
+            return None
+        self.state = after
+        return self.changed([], now)
 
     def reset(self, now: datetime) -> None:
         """Begin anew, since somebody has resumed the destination: nothing is open or disabled."""
@@ -328,18 +353,28 @@ class LaneValve:
         else:
             probe_at = next_probe(now, 0, jitter=jitter)
             self.state = self.state._replace(
-                opened=now, probe_at=probe_at, failed_probes=0, gaps=(), failing_since=None
+                opened=now, probe_at=probe_at, failed_probes=0, failing_since=None
             )
             events.append(self.event(DestinationEventKind.OPENED, why, now))
 
-    def _hold(self, outcome: Outcome, now: datetime) -> None:
+    def _hold(self, outcome: Outcome, before: DestinationState, now: datetime) -> None:
+        """Begin, prolong or end a hold; all that follow each other at once are one stop."""
         asked = outcome.retry_after if isinstance(outcome, RefusedOutcome) else None
-        if asked is None or not self.settings.hold:
-            return
-        wait = min(read_retry_after(asked, now), self.settings.hold)
+        wait = timedelta(0)
+        if asked is not None and self.settings.hold:
+            wait = min(read_retry_after(asked, now), self.settings.hold)
         until = now + wait
         if wait > timedelta(0) and until > (self.state.held_until or now):
-            self.state = self.state._replace(held_until=until)
+            self.state = self.state._replace(
+                held_until=until,
+                held_since=before.stopped_since or now,
+                gaps=before.gaps,
+                waited_before=before.waited_before,
+            )
+        elif self.state.held_until is None and self.state.held_since is not None:
+            self.state = self.state._replace(held_since=None)
+            if self.state.opened is None:
+                self.state = self.state._replace(gaps=(), waited_before={})
 
     def _disable(
         self,

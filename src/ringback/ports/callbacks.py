@@ -124,6 +124,8 @@ class DeliveryClaim(NamedTuple):
     """
     lease: int = 0
     """The number of the lease under which it was claimed: see `Cluster.lease_on`."""
+    due: datetime | None = None
+    """Since when it waited for this attempt; None if it did not wait in the store, or long ago."""
 
     @property
     def progress(self) -> DeliveryProgress:

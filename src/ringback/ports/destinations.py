@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 from ringback.core.destinations.destination_settings import NOTHING, DestinationValues
 from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.destinations.effective_settings import SettingsOwner
-from ringback.core.policy.source_policy import SourceName
 from ringback.ports.callbacks import Lane
 
 
@@ -63,13 +62,6 @@ class WaitingCallback(NamedTuple):
 
     sid: str
     place: LanePlace
-    rounds: int
-    """How many rounds of attempts it has had."""
-    is_test: bool
-    since: datetime
-    """Since when it waits: its creation, or its last attempt."""
-    stream: SourceName | None = None
-    """The source of a batch of a stream; None for a callback."""
 
 
 class WaitingTotals(NamedTuple):

@@ -326,9 +326,10 @@ SETTINGS: Final = (
         " after waits of your own like 5s,1m,10m.",
     ),
     Setting(
-        *("behind_breaker", _DURATION, "3d"),
-        "How long a callback waits while its destination's breaker is open, before it is given up;"
-        " for example 3d. This wait uses nothing of the schedule.",
+        *("stopped_at_most", _DURATION, "3d"),
+        "How long a callback waits in all because its destination's breaker is open, or because"
+        " its receiver has asked to wait, before it is given up; for example 3d. This wait uses"
+        " nothing of the schedule.",
     ),
     Setting(
         *("at_once", _number(100_000), "800"),
@@ -463,7 +464,7 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",
-        "When callbacks are sent": "schedule behind_breaker at_once per_destination backlog"
+        "When callbacks are sent": "schedule stopped_at_most at_once per_destination backlog"
         " backlog_per_account rate_limit",
         "Event streams": (
             "stream_limit stream_validation stream_wait stream_type_prefix kinesis_endpoint"

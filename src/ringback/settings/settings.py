@@ -81,8 +81,8 @@ class Settings:
     schedule: RetrySchedule
     at_once: int
     per_destination: int
-    behind_breaker: timedelta
-    """How long a callback waits behind an open breaker before it is given up."""
+    stopped_at_most: timedelta
+    """How long a callback waits behind an open breaker or a hold before it is given up."""
     backlog: int
     backlog_per_account: int
     response_storage: int

@@ -11,7 +11,7 @@ from ringback.core.destinations.effective_settings import EffectiveSettings, eff
 from ringback.ports import DestinationPause, Lane, lane_of
 from tests.simulation.cluster.watch import ClusterWatch, Flight
 from tests.simulation.loop import START
-from tests.simulation.plan import Plan, behind_breaker_in
+from tests.simulation.plan import Plan, stopped_at_most_in
 from tests.simulation.watch import Promise
 
 _ROUNDING: Final = 1e-6
@@ -60,14 +60,15 @@ class DestinationWatch:
         why = callback.progress.status_reason or ""
         if why.startswith("the destination is disabled"):
             self._note("disabled", callback.sid)
-        if "while its destination's breaker was open" not in why:
+        if not why.startswith("it has waited for"):
             return
         self._note("given up", callback.sid)
-        if self._settings_of(lane_of(callback)).breaker is None:
+        settings = self._settings_of(lane_of(callback))
+        if settings.breaker is None and not settings.hold:
             self._watch.violated("spared", f"{callback.sid} was given up without a breaker")
         begun = promise.asked_at
         waited = self._watch.now() - begun - self._paused_since(begun, callback.destination)
-        least = behind_breaker_in(self._plan).total_seconds()
+        least = stopped_at_most_in(self._plan).total_seconds()
         if waited < least - _ROUNDING:
             self._watch.violated("spared", f"{callback.sid} was given up after {waited} s")
 

@@ -1,7 +1,7 @@
 """Valves that are broken on purpose; see `tests.simulation`."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ringback.core.destinations.destination_state import DestinationState
@@ -70,8 +70,8 @@ def _room_for_many_probes(self: LaneValve, now: datetime, taken: int) -> int:
     return 0 if self.blocked_until(now) is not None else 3
 
 
-def _at_once(self: DestinationState, since: datetime, due: datetime, *_: Any) -> datetime:
-    return due
+def _for_ever(self: DestinationState, *_: Any) -> timedelta:
+    return timedelta.max
 
 
 def _knowing_nothing_new(self: DestinationBook, changed: Any) -> None:
@@ -106,7 +106,7 @@ MUTANTS: Final = {
     "forgets states at a takeover": _mutant(
         "probed", (DestinationControl, "_use", _forget_all), within=150
     ),
-    "gives up at once": _mutant("spared", (DestinationState, "given_up_at", _at_once)),
+    "gives up at once": _mutant("spared", (DestinationState, "waited", _for_ever)),
     "forgets callbacks of stopped lanes": _mutant(
         "ended", (FairScheduler, "look_again", lambda self, lane: None), within=100
     ),

@@ -193,7 +193,7 @@ async def test_what_opens_a_breaker_holds_back_what_was_claimed() -> None:
 async def test_after_a_failed_probe_callbacks_may_have_to_be_given_up(outcome: Any) -> None:
     bench = Bench()
     bench.begin_with(OPEN)
-    bench.clock.advance(30 * SECOND)
+    bench.clock.advance(bench.control.book.stopped_at_most)
     valve = bench.control.valve(LANE)
     assert valve.may_begin(sid(1), bench.clock.now())
     bench.control.ended(a_claim(1), outcome)
@@ -201,6 +201,29 @@ async def test_after_a_failed_probe_callbacks_may_have_to_be_given_up(outcome: A
     assert [*bench.control.to_end] == [LANE] * has_failed
     assert bench.held_back == [LANE] * has_failed
     assert await is_woken(bench.control) is has_failed
+
+
+async def test_nobody_looks_for_what_has_waited_too_long_before_that_can_be() -> None:
+    bench = Bench()
+    bench.begin_with(OPEN)
+    bench.clock.advance(bench.control.book.stopped_at_most - SECOND)
+    assert bench.control.valve(LANE).may_begin(sid(1), bench.clock.now())
+    bench.control.ended(a_claim(1), BROKEN)
+    assert bench.control.to_end == {}
+
+
+async def test_answers_that_ask_to_wait_let_callbacks_be_given_up_once_a_minute() -> None:
+    bench = Bench()
+    ended = list[bool]()
+    for wait in (timedelta(0), bench.control.book.stopped_at_most, SECOND, MINUTE):
+        bench.clock.advance(wait)
+        bench.control.ended(a_claim(1), RefusedOutcome(429, retry_after="1"))
+        ended.append(LANE in bench.control.to_end)
+        bench.control.to_end.clear()
+    assert ended == [False, True, False, True]
+    bench.clock.advance(MINUTE)
+    bench.control.ended(a_claim(1), WELL_DONE)
+    assert bench.control.valve(LANE).state.is_plain
 
 
 async def test_what_waits_for_a_disabled_destination_ends() -> None:

@@ -239,6 +239,25 @@ async def test_the_reason_says_since_when_the_breaker_was_open() -> None:
     )
 
 
+async def test_behind_a_hold_a_callback_ends_as_late_and_the_reason_says_so() -> None:
+    held = WELL._replace(held_until=NOW + 20 * MINUTE, held_since=NOW - MINUTE, seen=NOW)
+    assert await waits_behind(held, waiting(1), at=11 * MINUTE - SECOND) == []
+    store = await a_store(waiting(1))
+    bench = Bench(store, held)
+    bench.clock.advance(11 * MINUTE)
+    await bench.work()
+    assert (await callback_in(store, sid(1))).progress.status_reason == (
+        "it has waited for 11m while its receiver asked to wait (Retry-After), since"
+        " 2024-07-03T14:39:58Z"
+    )
+
+
+async def test_one_that_was_tried_ends_before_its_next_round_if_it_has_waited_too_long() -> None:
+    state = OPEN._replace(waited_before={sid(1): 11 * 60.0, sid(2): 11 * 60 - 1.0})
+    later = [waiting(number, due=NOW + MINUTE) for number in (1, 2)]
+    assert await waits_behind(state, *later, at=SECOND) == sids(1)
+
+
 # ---- events and states ---------------------------------------------------------------------------
 
 

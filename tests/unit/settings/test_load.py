@@ -91,7 +91,7 @@ DEFAULTS_OF_DEV = Settings(
     schedule=FAITHFUL,
     at_once=800,
     per_destination=64,
-    behind_breaker=timedelta(days=3),
+    stopped_at_most=timedelta(days=3),
     backlog=1_000_000,
     backlog_per_account=500_000,
     response_storage=1 << 30,

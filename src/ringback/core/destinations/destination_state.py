@@ -11,6 +11,9 @@ from typing import Any, Final, NamedTuple, Self
 
 from ringback.core.calendar import exact
 
+_MOST_REMEMBERED: Final = 1000
+"""Of how many callbacks a state remembers how long they have waited; the longest waits stay."""
+_WORTH_REMEMBERING: Final = timedelta(minutes=1)
 _MOST_GAPS: Final = 20
 """The most periods that are told apart; beyond that, the oldest ones are joined."""
 
@@ -29,6 +32,8 @@ class DestinationState(NamedTuple):
     """How many probes have failed since the breaker opened."""
     held_until: datetime | None = None
     """Until when nothing is sent, because an answer asked for it."""
+    held_since: datetime | None = None
+    """Since when each answer has asked to wait; None unless `held_until` is set."""
     no_success_since: datetime | None = None
     """When the first attempt failed of those after the last success; kept only to disable it."""
     failing_since: datetime | None = None
@@ -37,8 +42,11 @@ class DestinationState(NamedTuple):
     """Since when it is disabled; None if it is not."""
     disabled_why: str = ""
     gaps: tuple[Period, ...] = ()
-    """Periods since its breaker opened in which time did not count: it was paused, or no process
-    was there to send anything."""
+    """Periods since it was stopped in which time did not count: it was paused, or no process was
+    there to send anything."""
+    waited_before: Mapping[str, float] = {}
+    """How many seconds callbacks that were tried since it was stopped had waited for that, by SID.
+    Their wait for the next round of their schedule is not in it."""
     seen: datetime | None = None
     """When the state was last stored."""
     told: Mapping[str, datetime] = {}
@@ -72,18 +80,41 @@ class DestinationState(NamedTuple):
             gaps = [(first[0], max(first[1], second[1])), *rest]
         return self._replace(gaps=tuple(gaps))
 
-    def given_up_at(self, waits_since: datetime, due: datetime, limit: timedelta) -> datetime:
-        """Return from when on a failed probe ends a callback that waits behind the open breaker.
+    @property
+    def stopped_since(self) -> datetime | None:
+        """Since when its breaker is open, or it has asked to wait; None if neither is so."""
+        return min((one for one in (self.opened, self.held_since) if one), default=None)
 
-        It waits since `waits_since` for a round that is due at `due`, and may wait for `limit`
-        while the breaker is open. That uses nothing of its schedule.
-        """
-        begin = waits_since if self.opened is None else max(waits_since, self.opened)
-        end = max(due, begin) + limit
-        for since, until in self.gaps:
-            if until > begin and since < end:
-                end += until - max(since, begin)
-        return end
+    def waited(self, callback_sid: str, due: datetime, now: datetime) -> timedelta:
+        """Return how long a callback that is due since `due` has waited for a stop, in all."""
+        if self.stopped_since is None:
+            return timedelta(0)
+        begin = max(due, self.stopped_since)
+        lost = (min(until, now) - max(since, begin) for since, until in self.gaps)
+        time = now - begin - sum((one for one in lost if one > timedelta(0)), timedelta(0))
+        before = timedelta(seconds=self.waited_before.get(callback_sid, 0.0))
+        return before + max(time, timedelta(0))
+
+    def remembering(self, callback_sid: str, due: datetime, now: datetime) -> Self:
+        """Return the state after an attempt of a callback that was due since `due`."""
+        waited = self.waited(callback_sid, due, now)
+        if waited < _WORTH_REMEMBERING:
+            return self
+        all_ = {**self.waited_before, callback_sid: waited.total_seconds()}
+        if len(all_) > _MOST_REMEMBERED:
+            del all_[min(all_, key=all_.__getitem__)]
+        return self._replace(waited_before=all_)
+
+    def waited_too_long(self, limit: timedelta) -> bool:
+        """Return True if a callback that was tried had waited for so long before."""
+        return max(self.waited_before.values(), default=0.0) >= limit.total_seconds()
+
+    def forgetting(self, *callback_sids: str) -> Self:
+        """Return the state after the end of callbacks."""
+        if self.waited_before.keys().isdisjoint(callback_sids):
+            return self
+        rest = {sid: time for sid, time in self.waited_before.items() if sid not in callback_sids}
+        return self._replace(waited_before=rest)
 
 
 def _gaps(value: list[list[str]]) -> tuple[Period, ...]:
@@ -101,11 +132,13 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "probe_at": datetime.fromisoformat,
     "failed_probes": int,
     "held_until": datetime.fromisoformat,
+    "held_since": datetime.fromisoformat,
     "no_success_since": datetime.fromisoformat,
     "failing_since": datetime.fromisoformat,
     "disabled": datetime.fromisoformat,
     "disabled_why": str,
     "gaps": _gaps,
+    "waited_before": dict,
     "seen": datetime.fromisoformat,
     "told": _told,
 }

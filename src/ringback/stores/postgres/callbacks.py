@@ -322,7 +322,9 @@ class PostgresCallbacks(SqlCallbacks):
             target, events = self._target(row[2]), self.stream_events.numbered
             callback = read_callback(row, target, part_of(lane), events, now)
             account = self._account(lane.account_sid)
-            claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
+            due = from_us(row[11])
+            claim = DeliveryClaim(callback, account, lane, row_id=row[0], run=run, due=due)
+            claims[place].append(claim)
             last[place] = row[11]
         return [
             LaneClaims(own, maybe_from_us(due if len(own) == limit > 0 else next_due))

@@ -228,21 +228,17 @@ class SqlDestinations:
     ) -> Sequence[WaitingCallback]:
         place = (_LONG_AGO, 0) if after is None else (to_us(after.due), after.row_id)
         rows = self._session.read_queued(
-            "SELECT callbacks.sid, waiting.due_us, waiting.id, waiting.round_number, is_test,"
-            " waiting.updated_us, CASE WHEN stream_sid IS NOT NULL THEN source END AS stream"
+            "SELECT callbacks.sid, waiting.due_us, waiting.id"
             f" FROM lanes CROSS JOIN waiting ON {self._in_lane}"
             " CROSS JOIN callbacks ON callbacks.id = waiting.id"
-            " CROSS JOIN callback_targets ON callback_targets.id = target_id"
             " WHERE lanes.account_sid = ? AND lanes.destination = ?"
             " AND (waiting.due_us, waiting.id) > (?, ?) AND waiting.due_us <= ?"
             " ORDER BY waiting.due_us, waiting.id LIMIT ?",
             (*lane, *place, to_us(due_by), limit),
         ).fetchall()
         return [
-            WaitingCallback(
-                sid, LanePlace(from_us(due), row_id), rounds, bool(is_test), from_us(since), stream
-            )
-            for sid, due, row_id, rounds, is_test, since, stream in map(tuple, rows)
+            WaitingCallback(sid, LanePlace(from_us(due), row_id))
+            for sid, due, row_id in map(tuple, rows)
         ]
 
     def _read(self, row: SqlRow) -> StoredDestinationSettings:

@@ -207,6 +207,7 @@ class SqliteCallbacks(SqlCallbacks):
                 account,
                 lane,
                 row_id=row[0],
+                due=from_us(row[11]),
             )
             for row in rows
         ]

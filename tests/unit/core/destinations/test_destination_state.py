@@ -15,15 +15,17 @@ FULL = DestinationState(
     probe_at=NOW + MINUTE,
     failed_probes=3,
     held_until=NOW + SECOND,
+    held_since=NOW - SECOND,
     no_success_since=NOW - HOUR,
     failing_since=NOW - MINUTE,
     disabled=NOW,
     disabled_why="it is gone",
     gaps=((NOW, NOW + SECOND), (NOW + MINUTE, NOW + HOUR)),
+    waited_before={"CB2": 61.5},
     seen=NOW + timedelta(microseconds=1),
     told={"destination.opened": NOW},
 )
-LIMIT = 11 * MINUTE
+SID = "CB1"
 
 
 def minutes(*numbers: float) -> list[datetime]:
@@ -65,11 +67,13 @@ STATES = st.builds(
     probe_at=st.none() | INSTANTS,
     failed_probes=st.integers(0, 1000),
     held_until=st.none() | INSTANTS,
+    held_since=st.none() | INSTANTS,
     no_success_since=st.none() | INSTANTS,
     failing_since=st.none() | INSTANTS,
     disabled=st.none() | INSTANTS,
     disabled_why=st.text(),
     gaps=st.lists(st.tuples(INSTANTS, INSTANTS), max_size=3).map(tuple),
+    waited_before=st.dictionaries(st.text(), st.floats(0, 1e6), max_size=3),
     seen=st.none() | INSTANTS,
     told=st.dictionaries(st.text(), INSTANTS, max_size=3),
 )
@@ -110,34 +114,58 @@ def test_a_gap_within_a_joined_one_does_not_shorten_it() -> None:
     assert state.gaps[0] == (*minutes(0, 100),)
 
 
-def test_it_counts_from_the_later_of_its_due_time_and_the_opening() -> None:
-    early, late = NOW - HOUR, NOW + HOUR
-    assert OPEN.given_up_at(early, early, LIMIT) == NOW + 11 * MINUTE
-    assert OPEN.given_up_at(early, late, LIMIT) == late + 11 * MINUTE
-    assert OPEN.given_up_at(late, late, LIMIT) == late + 11 * MINUTE
-    assert WELL.given_up_at(late, early, LIMIT) == late + 11 * MINUTE
+def test_it_counts_from_the_later_of_its_due_time_and_the_stop() -> None:
+    early, late, later = NOW - HOUR, NOW + HOUR, NOW + 2 * HOUR
+    assert OPEN.waited(SID, early, late) == HOUR
+    assert OPEN.waited(SID, late, later) == HOUR
+    assert OPEN.waited(SID, later, late) == timedelta(0)
+    assert WELL.waited(SID, early, late) == timedelta(0)
+
+
+def test_a_hold_and_an_open_breaker_are_one_stop() -> None:
+    held = WELL._replace(held_until=NOW + HOUR, held_since=NOW - HOUR)
+    assert held.stopped_since == NOW - HOUR
+    assert held._replace(opened=NOW).waited(SID, NOW - 2 * HOUR, NOW) == HOUR
+    assert held._replace(opened=NOW - 2 * HOUR).stopped_since == NOW - 2 * HOUR
 
 
 @pytest.mark.parametrize(
-    ("since", "until", "adds"),
-    [(1, 4, 3), (0, 10, 10), (-9, 2, 2), (10, 70, 60), (11, 70, 0), (-9, -1, 0), (-9, 0, 0)],
+    ("since", "until", "lost"),
+    [(1, 4, 3), (0, 10, 10), (-9, 2, 2), (10, 70, 50), (60, 70, 0), (-9, -1, 0), (-9, 0, 0)],
 )
-def test_a_gap_prolongs_the_wait_that_it_interrupts(since: int, until: int, adds: int) -> None:
+def test_a_gap_does_not_count(since: int, until: int, lost: int) -> None:
     state = OPEN._replace(gaps=((*minutes(since, until),),))
-    assert state.given_up_at(NOW, NOW, LIMIT) == NOW + (11 + adds) * MINUTE
+    assert state.waited(SID, NOW, NOW + HOUR) == (60 - lost) * MINUTE
 
 
-def test_a_gap_in_the_time_that_another_adds_counts_too() -> None:
-    state = OPEN.with_gap(*minutes(5, 10)).with_gap(*minutes(12, 20))
-    assert state.given_up_at(NOW, NOW, LIMIT) == NOW + (11 + 5 + 8) * MINUTE
+def test_what_a_callback_has_waited_before_is_added_until_it_ends() -> None:
+    state = OPEN.remembering(SID, NOW - HOUR, NOW + 5 * MINUTE)
+    again = state.remembering(SID, NOW + 20 * MINUTE, NOW + 22 * MINUTE)
+    assert again.waited(SID, NOW + 30 * MINUTE, NOW + 31 * MINUTE) == 8 * MINUTE
+    assert again.waited("CB2", NOW + 30 * MINUTE, NOW + 31 * MINUTE) == MINUTE
+    assert again.forgetting(SID) == OPEN
+    assert OPEN.forgetting(SID) is OPEN
+
+
+def test_a_short_wait_is_not_remembered() -> None:
+    assert OPEN.remembering(SID, NOW, NOW + 59 * SECOND) is OPEN
+
+
+def test_of_very_many_callbacks_those_that_waited_longest_are_remembered() -> None:
+    state = OPEN
+    for number in range(1, 1011):
+        state = state.remembering(f"CB{number}", NOW, NOW + number * MINUTE)
+    assert len(state.waited_before) == 1000
+    assert "CB10" not in state.waited_before
+    assert state.waited_before["CB11"] == 11 * 60
 
 
 GAPS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 500)), max_size=40)
 
 
-@given(GAPS, st.integers(-100, 2000), st.integers(0, 500), st.integers(0, 2000))
-def test_nothing_is_given_up_before_it_has_waited_so_long(
-    gaps: list[tuple[int, int]], since: int, wait: int, limit: int
+@given(GAPS, st.integers(-100, 2000), st.integers(0, 2500))
+def test_no_more_is_counted_than_was_waited(
+    gaps: list[tuple[int, int]], since: int, wait: int
 ) -> None:
     state, end_of_last = OPEN, 0
     periods = list[tuple[datetime, datetime]]()
@@ -146,14 +174,12 @@ def test_nothing_is_given_up_before_it_has_waited_so_long(
         end_of_last = begin + length
         periods.append((NOW + begin * MINUTE, NOW + end_of_last * MINUTE))
         state = state.with_gap(*periods[-1])
-    begin, due = NOW + since * MINUTE, NOW + (since + wait) * MINUTE
-    end = state.given_up_at(begin, due, limit * MINUTE)
-    alone = max(due, NOW) + limit * MINUTE
-    assert end >= alone
-    begin = max(begin, NOW)
-    if end > alone or len(periods) <= 20:
-        lost = sum(
-            (max(timedelta(0), min(until, end) - max(at, begin)) for at, until in periods),
-            timedelta(0),
-        )
-        assert end - lost >= alone
+    due, now = NOW + since * MINUTE, NOW + (since + wait) * MINUTE
+    begin = max(due, NOW)
+    lost = sum(
+        (max(timedelta(0), min(until, now) - max(at, begin)) for at, until in periods), timedelta(0)
+    )
+    exact = max(now - begin - lost, timedelta(0))
+    assert timedelta(0) <= state.waited(SID, due, now) <= exact
+    if len(periods) <= 20:
+        assert state.waited(SID, due, now) == exact
