@@ -1,4 +1,4 @@
-"""Checks the structure of the source: unique class names, layers, and documented packages.
+"""Checks the structure of the source: class names, layers, documented packages, one way to print.
 
 `python -m tests.house` lists the problems, and `make check` runs it.
 """
@@ -10,13 +10,24 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 ROOT: Final = Path(__file__).parents[1]
 SOURCE: Final = ROOT / "src" / "ringback"
 PAGE: Final = ROOT / "docs" / "architecture.md"
 LOOP: Final = "delivery/delivery_loop.py"
 
+_PRINTING: Final = ("cli/output.py", "cli/log_output.py")
+_PRINTS: Final = {
+    "click": {
+        *("echo", "secho", "style", "confirm", "prompt", "progressbar", "echo_via_pager"),
+        *("get_text_stream", "get_binary_stream"),
+    },
+    "sys": {"stdout", "stderr", "__stdout__", "__stderr__"},
+    "logging": {"StreamHandler"},
+    "traceback": {"print_exc", "print_exception", "print_stack"},
+}
+"""What prints to the terminal, by module. To ask whether there is a terminal is no printing."""
 _SMALL: Final = 30
 _MOST_SMALL: Final = 15
 _MOST_OF_THE_LOOP: Final = 149
@@ -89,6 +100,41 @@ def missing_modules(source: Path, page: Path = PAGE) -> Iterator[str]:
                 yield f"{path.name if path == page else path.relative_to(source)}: no `{name}`"
 
 
+def printed_elsewhere(source: Path) -> Iterator[str]:
+    """Report what prints directly: only `cli/output` escapes texts of others, and the log does."""
+    for path in sorted(source.rglob("*.py")):
+        if str(path.relative_to(source)) in _PRINTING:
+            continue
+        tree = ast.parse(path.read_text())
+        asks = {id(node.value) for node in ast.walk(tree) if _is_about_a_terminal(node)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.expr | ast.stmt) or id(node) in asks:
+                continue
+            if name := _printing_name(node):
+                yield (
+                    f"{path.relative_to(source)}:{node.lineno} prints by {name}: use `echo`, `say`"
+                    " or another function of cli/output.py, which escape what steers a terminal"
+                )
+
+
+def _is_about_a_terminal(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    return isinstance(node, ast.Attribute) and node.attr == "isatty"
+
+
+def _printing_name(node: ast.AST) -> str | None:
+    """Return the name by which this expression or import prints; None if it doesn't."""
+    match node:
+        case ast.Name("print"):
+            return "print"
+        case ast.Attribute(ast.Name(module), name) if name in _PRINTS.get(module, ()):
+            return f"{module}.{name}"
+        case ast.ImportFrom(module=str(module)):
+            names = [each.name for each in node.names if each.name in _PRINTS.get(module, ())]
+            return f"{module}.{names[0]}" if names else None
+        case _:
+            return None
+
+
 def broken_layers() -> Iterator[str]:
     """Report imports that break the contracts in pyproject.toml."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo"]
@@ -106,6 +152,7 @@ def main() -> int:
         small_modules,
         size_of_the_loop,
         missing_modules,
+        printed_elsewhere,
     )
     wrong = [line for check in checks for line in check(SOURCE)]
     wrong += broken_layers()

@@ -67,3 +67,27 @@ def test_names_mentioned_to_a_reader_must_exist(tmp_path: Path) -> None:
         "page.md: no `a/two`",
         "a/__init__.py: no `two`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("print('a')", "print"),
+        ("tell = print", "print"),
+        ("import click\nclick.echo('a')", "click.echo"),
+        ("import click\nclick.confirm('a')", "click.confirm"),
+        ("from click import secho", "click.secho"),
+        ("import sys\nsys.stdout.write('a')", "sys.stdout"),
+        ("import sys\nout = sys.stderr", "sys.stderr"),
+        ("import logging\nlogging.StreamHandler()", "logging.StreamHandler"),
+    ],
+)
+def test_only_the_output_prints(tmp_path: Path, code: str, name: str) -> None:
+    source = tree(tmp_path, core__one=code, cli__output=code, cli__log_output=code)
+    (found,) = house.printed_elsewhere(source)
+    assert found.startswith(f"core/one.py:{len(code.splitlines())} prints by {name}: use `echo`")
+
+
+def test_asking_for_a_terminal_is_no_printing(tmp_path: Path) -> None:
+    code = "import sys\nif sys.stdout.isatty():\n    '''>>> print(1)'''"
+    assert list(house.printed_elsewhere(tree(tmp_path, one=code))) == []

@@ -11,7 +11,9 @@ def main(program: str = "ringback") -> None:
     collect_seldom_at_start()
     try:
         from ringback.cli.main import main as command  # noqa: PLC0415 (click may be missing)
+        from ringback.cli.output import print_uncaught  # noqa: PLC0415 (click may be missing)
 
+        sys.excepthook = print_uncaught
         command(prog_name=program)
     except ModuleNotFoundError as missing:
         error = missing_extra("the `ringback` command", missing)

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from ringback.cli.base_command import command, option, option_group
 from ringback.cli.options import json_lines_option, limit_option
-from ringback.cli.output import say
+from ringback.cli.output import echo, say
 from ringback.cli.portal_commands import with_operators_portal
 from ringback.cli.time_arguments import ago, time_option
 
@@ -117,7 +115,7 @@ def audit(
         is_empty = False
         say(entry, _line(entry), as_json=as_json)
     if is_empty and not as_json:
-        click.echo("no changes")
+        echo("no changes")
 
 
 def _line(entry: "JsonObject") -> str:

@@ -12,7 +12,7 @@ import click
 from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.data_file import with_data_file
 from ringback.cli.options import prints_record, read_by
-from ringback.cli.output import Output
+from ringback.cli.output import Output, echo
 from ringback.core.calendar import iso
 from ringback.settings.parsers import read_size
 
@@ -64,7 +64,7 @@ def backup(*, target: Path, file: "StoredData", rate: int) -> Output:
     """
     if sys.platform != "win32":
         os.nice(_NICENESS)
-    made = file.back_up(target, rate=rate, tell=partial(click.echo, err=True))
+    made = file.back_up(target, rate=rate, tell=partial(echo, err=True))
     return _record_of(target, made), _lines_of(target, made)
 
 
@@ -131,7 +131,7 @@ def restore(*, source: Path, file: "StoredData", unverified: bool) -> Output:
     A server that uses the folder starts paused: it accepts requests, but sends nothing until
     `ringback resume`, since what was sent after the backup would be sent again.
     """
-    done = file.restore(source, tell=partial(click.echo, err=True), unverified=unverified)
+    done = file.restore(source, tell=partial(echo, err=True), unverified=unverified)
     where = str(click.get_current_context().params["data"])
     return _record_of_restored(where, done), _lines_of_restored(where, done)
 

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from ringback.cli.output import on_one_line
+from ringback.cli.output import style
 from ringback.core.counted import counted
 from ringback.core.events.event_kinds import MARKS, OF_DESTINATIONS
+from ringback.core.visible_text import visible
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject
@@ -39,7 +38,7 @@ def table(callbacks: "Sequence[JsonObject]", *, with_reason: bool = False) -> It
     for callback in callbacks:
         yield from rows.lines(callback)
         if with_reason:
-            yield f"  {on_one_line(callback['status_reason'] or '')}"
+            yield f"  {visible(callback['status_reason'] or '')}"
 
 
 class CallbackTable:
@@ -56,14 +55,14 @@ class CallbackTable:
             *("TIME", "SOURCE", f"{'EVENT':{self._event_width}}", f"{'STATUS':9}"),
             *("HTTP", "TRIES", "TOOK", f"{'SID':34}", "URL"),
         )
-        return click.style(plain, bold=True)
+        return style(plain, bold=True)
 
     def lines(self, callback: "JsonObject") -> Iterator[str]:
         """Yield the row of a callback; before it, a line with the date if that has changed."""
         day, _, time = callback["date_created"].partition("T")
         if day != self._day:
             self._day = day
-            yield click.style(f"{day} (UTC)", dim=True)
+            yield style(f"{day} (UTC)", dim=True)
         last: JsonObject = callback["last_attempt"] or {}
         yield _row(
             time[:8],
@@ -117,11 +116,11 @@ def event_of(callback: "JsonObject") -> str:
         status = next((parameters[name] for name in _STATUSES if name in parameters), None)
         if kind is not None and status is not None:
             code = f" {parameters['ErrorCode']}" if "ErrorCode" in parameters else ""
-            return on_one_line(f"{kind}.{status}{code}")
+            return visible(f"{kind}.{status}{code}")
     if parameters.get("EventType") in OF_DESTINATIONS:
         return str(parameters["EventType"])
     first = next((f"{name}={value}" for name, value in parameters.items()), "-")
-    return on_one_line(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
+    return visible(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
 
 
 def _events_in_words(events: "Sequence[JsonObject]") -> str:
@@ -137,7 +136,7 @@ def _events_in_words(events: "Sequence[JsonObject]") -> str:
 
 def short_type(name: str) -> str:
     """Return the name of a type of events without what all types of connections have in common."""
-    return on_one_line(name.partition(".connection.")[2] or name)
+    return visible(name.partition(".connection.")[2] or name)
 
 
 def group_lines(found: "JsonObject", *, limit: int) -> Iterator[str]:
@@ -145,13 +144,11 @@ def group_lines(found: "JsonObject", *, limit: int) -> Iterator[str]:
     if not found["groups"]:
         yield "no failed callbacks"
         return
-    yield click.style(
-        f"{'COUNT':>5}  {'SOURCE':6}  {'NEWEST (UTC)':20}  {'KEY':32}  URL", bold=True
-    )
+    yield style(f"{'COUNT':>5}  {'SOURCE':6}  {'NEWEST (UTC)':20}  {'KEY':32}  URL", bold=True)
     for group in found["groups"][:limit]:
         columns = f"{group['source']:6}  {group['last_created']}  {group['key']}  {group['url']}"
         yield f"{group['count']:>5}  {columns}"
-        yield f"       {on_one_line(group['reason'] or 'no attempt')}"
+        yield f"       {visible(group['reason'] or 'no attempt')}"
     groups = counted(found["group_count"], "group")
     newest = "" if found["is_exact"] else "; there may be older ones"
     yield f"{counted(found['count'], 'callback')} in {groups}{newest}"
@@ -163,18 +160,18 @@ def group_lines(found: "JsonObject", *, limit: int) -> Iterator[str]:
 def status_in_colour(callback: "JsonObject", *, width: int = 0) -> str:
     """Return a callback's status, coloured for the terminal and padded to this width."""
     status = callback["status"]
-    return click.style(f"{status:<{width}}", fg=_COLORS.get(status))
+    return style(f"{status:<{width}}", fg=_COLORS.get(status))
 
 
 def warning_lines(callback: "JsonObject", *, width: int = 7) -> Iterator[str]:
     """Yield a line for each warning of a callback, with a label of this width."""
     for warning in callback["warnings"]:
-        yield click.style(f"  {'warning':<{width}}  {warning}", fg="yellow")
+        yield style(f"  {'warning':<{width}}  {warning}", fg="yellow")
 
 
 def details(callback: "JsonObject") -> Iterator[str]:
     """Yield the lines that describe a callback."""
-    yield click.style(f"{callback['sid']}  {callback['status']}", bold=True)
+    yield style(f"{callback['sid']}  {callback['status']}", bold=True)
     if callback["status_reason"]:
         yield f"  why         {callback['status_reason']}"
     yield f"  source      {callback['source']}: {callback['source_reason']}"
@@ -198,7 +195,7 @@ def details(callback: "JsonObject") -> Iterator[str]:
         yield f"  stream      {callback['stream_sid']}"
     for event in callback["events"]:
         about = f"  {event['sim_sid']}" if event["sim_sid"] else ""
-        shown = f"{event['time']}  {on_one_line(event['id'])}  {short_type(event['type'])}"
+        shown = f"{event['time']}  {visible(event['id'])}  {short_type(event['type'])}"
         yield f"  event       {shown}{about}"
     for name, values in callback["parameters"].items():
         for value in [values] if isinstance(values, str) else values:
@@ -213,13 +210,13 @@ def explanation_lines(explanation: "JsonObject") -> Iterator[str]:
     """
     for step in explanation["steps"][1:]:
         decides = " (decides)" if step["decides"] else ""
-        yield f"  {step['name'].replace('_', ' '):10}  {on_one_line(step['text'])}{decides}"
+        yield f"  {step['name'].replace('_', ' '):10}  {visible(step['text'])}{decides}"
 
 
 def attempt_lines(attempt: "JsonObject") -> Iterator[str]:
     """Yield the lines that describe an attempt: its outcome, request and response."""
     code = f" [{attempt['error_code']}]" if attempt["error_code"] else ""
-    yield click.style(f"attempt {attempt['number']}  {attempt['date_started']}", bold=True)
+    yield style(f"attempt {attempt['number']}  {attempt['date_started']}", bold=True)
     yield f"  {attempt['result']}{code}: {attempt['reason'] or 'in progress'}{_took(attempt)}"
     if attempt["local_address"]:
         through = f" through {attempt['proxy']}" if attempt["proxy"] else ""

@@ -28,7 +28,7 @@ from ringback.cli.options import (
     read_url,
     with_options,
 )
-from ringback.cli.output import Output, confirm, say
+from ringback.cli.output import Output, confirm, echo, say
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.counted import counted
@@ -204,7 +204,7 @@ def _follow(
 ) -> None:
     rows = CallbackTable()
     if not as_json:
-        click.echo(rows.header())
+        echo(rows.header())
     try:
         for callback in _old_and_new(portal, query, limit=limit):
             say(callback, rows.lines(callback), as_json=as_json)
@@ -544,7 +544,7 @@ def replay(
         # Callbacks that were created since are not part of the count.
         form["Until"] = counts["until"]
     job = portal.post("jobs", form={**form, "Rate": None if rate is None else str(rate)})
-    click.echo(f"{job['sid']} runs in the server", err=True)
+    echo(f"{job['sid']} runs in the server", err=True)
     counts = _counts_of(follow_job(portal, job))
     return counts, _in_words(counts)
 

@@ -11,7 +11,9 @@ from typing import Final, NamedTuple
 
 import click
 
+from ringback.cli.output import style
 from ringback.core.form_encoding import decode
+from ringback.core.visible_text import visible
 from ringback.portal_client import JsonObject
 
 _NARROWEST: Final = 80
@@ -57,13 +59,13 @@ def comparison_lines(
     yield ""
     yield from wrapped(f"{comparison['summary']} {remark}", width)
     yield ""
-    yield click.style("How each signature is computed", bold=True)
+    yield style("How each signature is computed", bold=True)
     for request in (comparison["first"], comparison["second"]):
         if request["signature"] is not None:
             yield ""
             yield from _recipe(request, width)
     yield ""
-    yield click.style("What a receiver has to change", bold=True)
+    yield style("What a receiver has to change", bold=True)
     yield ""
     changes = comparison["receiver_changes"]
     nothing = f"Nothing: both requests come from {comparison['first']['source']}."
@@ -92,7 +94,7 @@ def _requests(comparison: JsonObject, width: int, seen: str) -> Iterator[str]:
     column = (width - _MARGIN - _GAP) // 2
     names = _names(first, second)
     titles = [
-        click.style(f"{name}, {_when(request, seen)}", bold=True)
+        style(f"{name}, {_when(request, seen)}", bold=True)
         for name, request in zip(names, (first, second), strict=True)
     ]
     yield f"{'':{_MARGIN}}{_padded(titles[0], column + _GAP)}{titles[1]}"
@@ -186,12 +188,12 @@ def _row(kind: str, first: str, second: str, column: int) -> Iterator[str]:
     """Yield one row of the two columns, on as many lines as the longer text needs."""
     mark, _, colour = _KINDS[kind]
     cells = [
-        textwrap.wrap(_printable(text), column, subsequent_indent=" ", break_on_hyphens=False)
+        textwrap.wrap(visible(text), column, subsequent_indent=" ", break_on_hyphens=False)
         for text in (first, second)
     ]
     for number, (left, right) in enumerate(zip_longest(*cells, fillvalue="")):
         line = f"  {mark if number == 0 else ' '} {left:{column + _GAP}}{right}".rstrip()
-        yield click.style(line, fg=colour) if colour else line
+        yield style(line, fg=colour) if colour else line
 
 
 def _padded(styled: str, width: int) -> str:
@@ -221,7 +223,7 @@ def _value(step: JsonObject) -> str:
 def _cut(text: str, width: int) -> Iterator[str]:
     """Yield a text unchanged, on lines of this width that end after an & if possible."""
     line = ""
-    for part in re.findall(r"[^&]*&|[^&]+", _printable(text)):
+    for part in re.findall(r"[^&]*&|[^&]+", visible(text)):
         if line and len(line) + len(part) > width:
             yield line
             line = ""
@@ -231,14 +233,3 @@ def _cut(text: str, width: int) -> Iterator[str]:
             line = line[width:]
     if line:
         yield line
-
-
-def _printable(text: str) -> str:
-    r"""Return a text with escaped control characters, so that it can't control the terminal.
-
-    >>> _printable("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -11,7 +11,7 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 
 from ringback.cli.base_command import argument, group
 from ringback.cli.options import prints_record
-from ringback.cli.output import Output
+from ringback.cli.output import Output, echo_text
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import refusing
 from ringback.settings import ENVIRONMENT
@@ -111,7 +111,7 @@ def install(*, shell: str | None) -> Output:
 @argument("shell", type=click.Choice(SHELLS), help="Shell that the script is for.")
 def show(*, shell: str) -> None:
     """Print the script that completes `ringback` in a shell."""
-    click.echo(script_of(shell), nl=False)
+    echo_text(script_of(shell), nl=False)
 
 
 def script_of(shell: str) -> str:

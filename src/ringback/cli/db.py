@@ -5,12 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ringback.cli.base_command import argument, command, group, option_group
 from ringback.cli.data_file import account_context, copy_between, with_data_file
 from ringback.cli.options import file_option, json_option, prints_record, seal_key_file_option
-from ringback.cli.output import Output, say
+from ringback.cli.output import Output, echo, say
 from ringback.core.counted import counted
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ def upgrade(*, file: "StoredData") -> Output:
     one. Servers of the version before can go on meanwhile.
     """
     # On stderr, so that --json prints nothing but JSON.
-    before, after, copy = file.upgrade(tell=partial(click.echo, err=True))
+    before, after, copy = file.upgrade(tell=partial(echo, err=True))
     record = {"before": before, "after": after, "copy": None if copy is None else str(copy)}
     if before == after:
         return record, f"schema {after} is the newest: nothing to do"
@@ -138,7 +136,7 @@ def copy(
     --serve-copied.
     """
     places = copy_between(source, target, seal_key_file, to_seal_key_file)
-    done = places[0].copy_to(places[1], tell=partial(click.echo, err=True))
+    done = places[0].copy_to(places[1], tell=partial(echo, err=True))
     record = done._asdict()
     if not done.compared:
         return record, f"{source} is copied to {target} already: nothing to do"

@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final, NamedTuple
 
-import click
-
 from ringback.api.http.server import ApiHttpServer
 from ringback.api.portal.comparison import show_comparison
 from ringback.api.serve_on_socket import base_url_of, bind
@@ -22,7 +20,7 @@ from ringback.application import ServerProcess
 from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
 from ringback.cli.dev.server import details_of, seed_account
 from ringback.cli.log_output import log_to_stderr
-from ringback.cli.output import say, styled
+from ringback.cli.output import echo_text, say, style, styled
 from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.calendar import iso
 from ringback.core.callbacks.request_comparison import ComparedRequest, RequestComparison, compared
@@ -144,7 +142,7 @@ async def walk_through(*, keep: bool, as_json: bool) -> int:
     log_to_stderr("text", "warning")
     # A second Ctrl-C would leave the folder behind.
     stop = event_of_signals(second=signal.SIG_IGN)
-    tell: Callable[[str], None] = _say_nothing if as_json else click.echo
+    tell: Callable[[str], None] = _say_nothing if as_json else echo_text
     async with _started() as running:
         done = list[_Result]()
         await first_of(stop.wait(), _send_both(running, tell, done))
@@ -241,7 +239,7 @@ async def _send_both(running: _Running, tell: Callable[[str], None], done: list[
         callback_url = f"{running.receiver_url}/path?foo=bar{command.fragment}"
         curl = _CURL.format(url=url, callback_url=callback_url, status=command.status)
         title = "\n".join(wrapped(command.meaning, width, mark=f"{number}. "))
-        tell(click.style(title, bold=True))
+        tell(style(title, bold=True))
         tell(f"\n{curl}")
         form = {"CallbackUrl": callback_url, "CallbackMethod": "POST", "Status": command.status}
         api = running.client.for_api("supersim/v1")
@@ -276,7 +274,7 @@ def _in_words(arrived: CheckedRequest, width: int) -> str:
     is_wrong = isinstance(verdict, Rejected)
     signature = f"wrong: {verdict.explanation}" if is_wrong else "right"
     lines = wrapped(f"{what} Its signature is {signature}.", width, mark="   ")
-    return click.style("\n".join(lines), fg="red" if is_wrong else "green")
+    return style("\n".join(lines), fg="red" if is_wrong else "green")
 
 
 async def _sid_of(running: _Running, arrived: CheckedRequest) -> str:
@@ -332,19 +330,20 @@ def _print(result: _Result, kept: _Running | None, *, as_json: bool) -> None:
 
 
 def _lines(result: _Result, kept: _Running | None) -> Iterator[str]:
-    yield click.style(_COMPARED, bold=True)
+    yield style(_COMPARED, bold=True)
     yield ""
     yield from comparison_lines(
         result.comparison, width=terminal_width(), seen="received", remark=result.remark
     )
     if kept is not None:
         yield ""
-        yield _KEPT.format(
+        text = _KEPT.format(
             **asdict(kept.details),
             receiver=kept.receiver_url,
             data=shlex.quote(str(kept.folder)),
             sid=result.sids[0],
-        ).rstrip()
+        )
+        yield from text.splitlines()
 
 
 async def _show_arrivals(running: _Running, *, as_json: bool) -> None:

@@ -9,11 +9,12 @@ import click
 
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.options import file_option, prints_answer, prints_record, read_by
-from ringback.cli.output import Output, on_one_line
+from ringback.cli.output import Output, style
 from ringback.cli.portal_commands import with_operators_portal, with_portal
 from ringback.cli.time_arguments import ahead, time_option
 from ringback.core.calendar import read_duration
 from ringback.core.destinations.destination_settings import DESTINATION_SETTINGS
+from ringback.core.visible_text import visible
 from ringback.runtime.os_error_messages import refusing
 
 if TYPE_CHECKING:
@@ -389,7 +390,7 @@ def _all_pages(portal: "PortalClient", query: Mapping[str, str | None]) -> "Json
 def _rows(answer: "JsonObject") -> Iterator[str]:
     found = answer["destinations"]
     if found:
-        yield click.style(_row("STATE", "WAITING", "SUCCESS", "RATE", "DESTINATION"), bold=True)
+        yield style(_row("STATE", "WAITING", "SUCCESS", "RATE", "DESTINATION"), bold=True)
     for one in found:
         success = "-" if one["success_percent"] is None else f"{one['success_percent']:g}%"
         rate = "-" if one["rate"] == _NONE else f"{one['rate']}/s"
@@ -402,29 +403,29 @@ def _rows(answer: "JsonObject") -> Iterator[str]:
 
 
 def _row(state: str, waiting: str, success: str, rate: str, *where: str) -> str:
-    return f"{state:<8}  {waiting:>7}  {success:>7}  {rate:>8}  {on_one_line('  '.join(where))}"
+    return f"{state:<8}  {waiting:>7}  {success:>7}  {rate:>8}  {visible('  '.join(where))}"
 
 
 def _set_lines(stored: Mapping[str, Any]) -> Iterator[str]:
     whose = stored["account_sid"] or "all accounts"
     who = "" if stored["owner"] == "account" else f" by the operator, for {whose}"
-    yield f"set for {on_one_line(stored['pattern'])}{who}:"
+    yield f"set for {visible(stored['pattern'])}{who}:"
     for one in stored["settings"]:
-        yield f"  {one['name']:<18} {on_one_line(one['value'])}"
+        yield f"  {one['name']:<18} {visible(one['value'])}"
     if stored["paused_since"] is not None:
         until = "" if stored["paused_until"] is None else f" until {stored['paused_until']}"
-        reason = f": {on_one_line(stored['pause_reason'])}" if stored["pause_reason"] else ""
+        reason = f": {visible(stored['pause_reason'])}" if stored["pause_reason"] else ""
         yield f"  paused since {stored['paused_since']}{until}{reason}"
     elif not stored["settings"]:
         yield "  nothing"
 
 
 def _details(one: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{on_one_line(one['destination'])} of {one['account_sid']}: {one['state']}"
+    yield f"{visible(one['destination'])} of {one['account_sid']}: {one['state']}"
     times = (("since", one["since"]), ("until", one["until"]))
     when = ", ".join(f"{word} {time}" for word, time in times if time is not None)
     if one["why"] is not None or when:
-        yield f"  {', '.join(filter(None, [on_one_line(one['why'] or ''), when]))}"
+        yield f"  {', '.join(filter(None, [visible(one['why'] or ''), when]))}"
     number = f"{one['waiting']:,}{' or more' if one['waiting_has_more'] else ''}"
     oldest = "" if one["oldest_due"] is None else f", the first due since {one['oldest_due']}"
     yield f"waiting      {number}{oldest}"
@@ -434,8 +435,8 @@ def _details(one: Mapping[str, Any]) -> Iterator[str]:
     yield f"rate         {limit}{window}"
     yield "settings:"
     for setting in one["settings"]:
-        value = on_one_line(setting["value"])
-        yield f"  {setting['name']:<18} {value:<10} ({on_one_line(setting['origin'])})"
+        value = visible(setting["value"])
+        yield f"  {setting['name']:<18} {value:<10} ({visible(setting['origin'])})"
     yield from _changes(one["changes"])
 
 
@@ -458,17 +459,17 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in changes:
         who = one["actor_name"] or one["actor"] or one["actor_kind"].replace("_", " ")
         what = f"{one['action']} {one['subject']}"
-        yield f"  {one['date_created']}  {on_one_line(what)}  by {on_one_line(who)}"
+        yield f"  {one['date_created']}  {visible(what)}  by {visible(who)}"
 
 
 def _how_it_ended(callback: "JsonObject", attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     sent = f"{callback['sid']} to {callback['url']}"
     if not attempts:
         why = callback["waits_because"] or "it has not been sent yet"
-        yield f"{sent}: {callback['status']}; {on_one_line(why)}"
+        yield f"{sent}: {callback['status']}; {visible(why)}"
         return
     last = attempts[-1]
     status = "" if last["status_code"] is None else f" with status {last['status_code']}"
     took = "" if last["duration_ms"] is None else f", in {last['duration_ms']:.0f} ms"
-    reason = f": {on_one_line(last['reason'])}" if last["reason"] else ""
+    reason = f": {visible(last['reason'])}" if last["reason"] else ""
     yield f"{sent}: {last['result']}{status}{took}{reason}"

@@ -7,6 +7,7 @@ import click
 
 import ringback
 from ringback.cli.base_command import command, option
+from ringback.cli.output import echo
 from ringback.core.errors import ConfigurationError
 
 PACKAGE: Final = Path(ringback.__file__).parent
@@ -27,7 +28,7 @@ def docs(only_print: bool) -> None:
     address = start_page(PACKAGE).as_uri()
     if not only_print:
         click.launch(address)
-    click.echo(address)
+    echo(address)
 
 
 def start_page(package: Path) -> Path:

@@ -9,9 +9,10 @@ import click
 
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.options import limit_option, prints_answer, prints_record
-from ringback.cli.output import Output, on_one_line
+from ringback.cli.output import Output, echo, overwrite
 from ringback.cli.portal_commands import newest, with_operators_portal
 from ringback.core.errors import ConfigurationError
+from ringback.core.visible_text import visible
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
@@ -127,8 +128,9 @@ def follow_job(portal: "PortalClient", job: "JsonObject") -> "JsonObject":
     try:
         job = _followed(portal, job)
     except KeyboardInterrupt:
-        click.echo(
-            f"\nthe job goes on. `ringback jobs follow {job['sid']}` shows its progress,"
+        echo(err=True)
+        echo(
+            f"the job goes on. `ringback jobs follow {job['sid']}` shows its progress,"
             f" `ringback jobs cancel {job['sid']}` ends it",
             err=True,
         )
@@ -158,10 +160,13 @@ def _followed(portal: "PortalClient", job: "JsonObject") -> "JsonObject":
             rate = (job["done"] - done) / max(now - said, _LOOK_EVERY_SECONDS)
             state = "paused" if job["status"] == "paused" else f"{rate:.0f}/s"
             text = f"{_progress(job)}, {state}{_reason(job)}"
-            click.echo(f"\r{text}\033[K" if is_terminal else text, nl=not is_terminal, err=True)
+            if is_terminal:
+                overwrite(text, stays_open=True, err=True)
+            else:
+                echo(text, err=True)
             said, done = now, job["done"]
     if is_terminal:
-        click.echo("\r\033[K", nl=False, err=True)
+        overwrite("", stays_open=True, err=True)
     return job
 
 
@@ -173,7 +178,7 @@ def _row(job: "JsonObject") -> str:
 
 
 def _reason(job: "JsonObject") -> str:
-    return f"; {on_one_line(job['status_reason'])}" if job["status_reason"] else ""
+    return f"; {visible(job['status_reason'])}" if job["status_reason"] else ""
 
 
 def _progress(job: "JsonObject") -> str:
@@ -200,4 +205,4 @@ def _details(job: "JsonObject") -> Iterator[str]:
     for name, value in (given | job["counts"] | dates).items():
         if value is not None:
             shown = f"{value:,}" if type(value) is int else value
-            yield f"{name.replace('_', ' '):<11} {on_one_line(str(shown))}"
+            yield f"{name.replace('_', ' '):<11} {visible(str(shown))}"

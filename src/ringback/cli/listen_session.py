@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import click
-
-from ringback.cli.output import say, styled
+from ringback.cli.output import echo, say, styled
 from ringback.cli.signals import event_of_signals, first_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
@@ -54,7 +52,7 @@ def run(
     def announce(address: str) -> None:
         say({"listening": address}, f"listening on {address}", as_json=as_json)
         secrets = secrets_of(_account_in(data), given=options.secrets)
-        click.echo(_what_is_checked(secrets, data), err=as_json)
+        echo(_what_is_checked(secrets, data), err=as_json)
 
     asyncio.run(_serve(handler, host, port, announce))
 

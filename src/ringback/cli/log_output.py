@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
+from ringback.core.visible_text import visible, visible_json
+
 _SECRETS: Final = (
     # credentials in a URL
     (re.compile(r"(?<=://)[^\s/\"']*@"), "***@"),
@@ -58,7 +60,7 @@ class JsonLogFormatter(BaseJsonFormatter):
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         """Return the log entry as JSON, without secrets."""
         shown = {name: without_secrets(value) for name, value in log_data.items()}
-        return json.dumps(shown, default=str)
+        return visible_json(json.dumps(shown, default=str))
 
 
 class TextLogFormatter(logging.Formatter):
@@ -74,13 +76,15 @@ class TextLogFormatter(logging.Formatter):
         return _time_of(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (see above)
-        """Return the message, followed by its other fields."""
+        """Return the message, followed by its other fields, on one line."""
         fields = {k: v for k, v in vars(record).items() if k not in RESERVED_ATTRS}
-        return " ".join([super().formatMessage(record), *(f"{k}={v}" for k, v in fields.items())])
+        parts = [super().formatMessage(record), *(f"{k}={v}" for k, v in fields.items())]
+        # Escapes come last: a letter of one before a secret would hide it from `without_secrets`.
+        return visible(without_secrets(" ".join(parts)))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the whole line, without secrets."""
-        return without_secrets(super().format(record))
+        """Return the whole line, and the lines of an exception, without secrets."""
+        return visible(without_secrets(super().format(record)), keep="\n")
 
 
 def without_secrets(value: Any) -> Any:

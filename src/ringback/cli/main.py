@@ -1,6 +1,5 @@
 """The `ringback` command."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -11,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ringback import __version__
 from ringback.cli.base_command import Group, group
+from ringback.cli.output import echo, echo_text, json_line, show_failure
 from ringback.core.errors import RingbackError
 
 _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
@@ -146,11 +146,11 @@ def _report(failure: click.ClickException | RingbackError | click.Abort, *, as_j
             message = str(failure)
     if as_json:
         code = getattr(failure, "exit_code", 1)
-        click.echo(json.dumps({"error": message, "exit_code": code}), err=True)
+        echo(json_line({"error": message, "exit_code": code}), err=True)
     elif isinstance(failure, click.ClickException):
-        failure.show()
+        show_failure(failure)
     else:
-        click.echo(f"ringback: {message}", err=True)
+        echo_text(f"ringback: {message}", err=True)
 
 
 @group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})

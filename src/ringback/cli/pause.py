@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import click
-
 from ringback.cli.base_command import command, option, option_group
 from ringback.cli.data_file import data_in
 from ringback.cli.options import data_folder, handing, prints_record, seal_key_file_option
-from ringback.cli.output import Output, confirm, on_one_line
+from ringback.cli.output import Output, confirm, echo
 from ringback.cli.portal_commands import named_portal, operators_portal_of, server_options
 from ringback.core.errors import ConfigurationError
+from ringback.core.visible_text import visible
 from ringback.dev_environment.dev_file import DevServerDetails, path_in
 from ringback.settings.setting_definitions import DATABASE
 
@@ -167,14 +166,14 @@ def resume(*, yes: bool, of: _Pausable) -> Output:
         return state, "not paused: nothing to do"
     if not yes:
         for line in _lines_of(state):
-            click.echo(line, err=True)
+            echo(line, err=True)
         confirm("Send all that is due now?", "this sends what is due")
     resumed = of.resume()
     return resumed, "resumed: what is due is sent now"
 
 
 def _lines_of(state: Mapping[str, Any]) -> Iterator[str]:
-    yield f"paused since {state['paused_since']}: {on_one_line(state['reason'])}"
+    yield f"paused since {state['paused_since']}: {visible(state['reason'])}"
     oldest = state["oldest_due"]
     since = "" if oldest is None else f", the first since {oldest}"
     yield f"callbacks that wait  {state['callbacks_waiting']}"

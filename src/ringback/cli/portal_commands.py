@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from ringback.cli.base_command import option_group
 from ringback.cli.options import Option, data_option, handing, variable_option, with_options
-from ringback.cli.output import Output
+from ringback.cli.output import Output, echo
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevServerDetails
 
@@ -130,7 +128,5 @@ def newest(
     if len(found) < limit and page["meta"]["next_page_url"] is not None:
         from ringback.portal_client import MOST_PAGES
 
-        click.echo(
-            f"stopped searching after {MOST_PAGES} pages; older records may match too", err=True
-        )
+        echo(f"stopped searching after {MOST_PAGES} pages; older records may match too", err=True)
     return page, show(found) if found else nothing

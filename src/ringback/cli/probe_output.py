@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from ringback.cli.output import say
+from ringback.cli.output import echo, echo_text, say, style
+from ringback.core.visible_text import visible_json
 
 if TYPE_CHECKING:
     from ringback.probe.case_kinds import ProbeCase
@@ -47,7 +46,7 @@ def print_report(report: "ProbeReport", *, as_json: bool, verbose: bool, ci: boo
     from ringback.probe.report.as_json import as_json as report_as_json
 
     if as_json:
-        click.echo(report_as_json(report))
+        echo_text(visible_json(report_as_json(report)))
     elif ci:
         _print(text.as_few_lines(report), has_colours=False)
     else:
@@ -57,7 +56,7 @@ def print_report(report: "ProbeReport", *, as_json: bool, verbose: bool, ci: boo
 def _print(lines: "Iterable[ReportLine]", *, has_colours: bool) -> None:
     for line in lines:
         colour = _COLOURS.get(line.verdict) if has_colours and line.verdict else None
-        click.echo(click.style(line.text, fg=colour) if colour else line.text)
+        echo(style(line.text, fg=colour) if colour else line.text)
 
 
 def write_reports(report: "ProbeReport", *, junit: Path | None, html: Path | None) -> None:

@@ -1,12 +1,9 @@
 """`ringback serve`: the server in production, without a first account and with today's date."""
 
-import json
 import logging
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from ringback.cli.base_command import command, option_group
 from ringback.cli.options import (
@@ -15,6 +12,7 @@ from ringback.cli.options import (
     serve_copied_option,
     settings_options,
 )
+from ringback.cli.output import echo, json_line
 from ringback.core.errors import RingbackError
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
@@ -161,7 +159,7 @@ async def _announce(
     if (pause := application.process.gate.pause) is not None:
         started["paused"] = pause.reason
     if as_json:
-        click.echo(json.dumps(started))
+        echo(json_line(started))
     if near := application.workers.policy_monitor.near_in_words():
         started["borders"] = "; ".join(near)
     extra = {

@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from ringback.cli.base_command import group, option, option_group
 from ringback.cli.options import json_answer_option, limit_option, prints_answer
-from ringback.cli.output import Output, on_one_line, say
+from ringback.cli.output import Output, say, style
 from ringback.cli.policy.urls_left import lines_of_groups
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.counted import counted
+from ringback.core.visible_text import visible
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
@@ -129,7 +128,7 @@ def _row(one: Mapping[str, Any]) -> str:
     return (
         f"{one['sid']}  {one['date_started']}  of {one['callback_sid']}"
         f"  {pair['first']['source']} {first} | {pair['copy']['source']} {copy}"
-        f"  {click.style(pair['meaning'], fg=color)}"
+        f"  {style(pair['meaning'], fg=color)}"
     )
 
 
@@ -174,7 +173,7 @@ def _counts(found: Mapping[str, Any]) -> str:
 
 
 def _lines_of_url(one: Mapping[str, Any]) -> Iterator[str]:
-    yield click.style(one["url"], bold=True)
+    yield style(one["url"], bold=True)
     now = one["now"]
     state = "moved" if now["is_moved"] else "not moved"
     where = "stored" if now["use"] == "stored" else "given with requests"
@@ -187,7 +186,7 @@ def _lines_of_url(one: Mapping[str, Any]) -> Iterator[str]:
     for kind in one["differences"]:
         example = kind["example"]
         first, copy = example["first"], example["copy"]
-        yield click.style(
+        yield style(
             f"  {kind['count']} x {first['source']} {kind['first']},"
             f" {copy['source']} {kind['copy']}: {kind['meaning']}",
             fg="red",
@@ -195,7 +194,7 @@ def _lines_of_url(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"    such as {example['callback_sid']}, copied as {example['shadow_sid']}"
         for side in (first, copy):
             if side["body_excerpt"]:
-                yield f"    {side['source']} got: {on_one_line(side['body_excerpt'])}"
+                yield f"    {side['source']} got: {visible(side['body_excerpt'])}"
 
 
 def _times(times: Mapping[str, float]) -> str:

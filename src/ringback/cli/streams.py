@@ -8,11 +8,12 @@ import click
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.callback_output import short_type
 from ringback.cli.options import limit_option, prints_answer, prints_record
-from ringback.cli.output import Output, on_one_line
+from ringback.cli.output import Output, style
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.event_types import SCHEMA_VERSIONS, StreamEventType
+from ringback.core.visible_text import visible
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
@@ -424,20 +425,18 @@ def _where(given: Mapping[str, str | None]) -> dict[str, str | None]:
 def _stream_lines(stream: "JsonObject") -> Iterator[str]:
     status = "" if stream["status"] == "active" else f"  {stream['status']}"
     title = f"{stream['sid']}  {stream['source']:6}  {stream['type']:7}"
-    shown = on_one_line(f"{stream['name']}: {stream['to']}")
-    yield click.style(f"{title}  {shown}{status}", bold=True)
+    shown = visible(f"{stream['name']}: {stream['to']}")
+    yield style(f"{title}  {shown}{status}", bold=True)
     for one in stream["subscriptions"]:
         waiting = f"{one['waiting']:,}{'+' if one['waiting_has_more'] else ''}"
         last = one["last_batch"]
         batch = "no batch" if last is None else f"last batch {last['sid']} {last['status']}"
-        yield f"  {one['sid']}  {on_one_line(one['name'])}: {waiting} waiting, {batch}"
+        yield f"  {one['sid']}  {visible(one['name'])}: {waiting} waiting, {batch}"
         yield f"    {_types_in_words(one['event_types'])}"
         if one["silent_because"]:
-            yield click.style(
-                f"    gets nothing: {on_one_line(one['silent_because'])}", fg="yellow"
-            )
+            yield style(f"    gets nothing: {visible(one['silent_because'])}", fg="yellow")
         if one["silent_from"]:
-            yield click.style(
+            yield style(
                 f"    gets nothing from {one['silent_from'][:10]} on, since its types are then"
                 f" discontinued at {stream['source']}",
                 fg="yellow",
@@ -449,18 +448,18 @@ def _stream_lines(stream: "JsonObject") -> Iterator[str]:
 
 def _warning_lines(one: "JsonObject") -> Iterator[str]:
     for warning in one["warnings"]:
-        yield click.style(f"  warning: {on_one_line(warning)}", fg="yellow")
+        yield style(f"  warning: {visible(warning)}", fg="yellow")
 
 
 def _destination_lines(one: "JsonObject") -> Iterator[str]:
-    yield f"{one['sid']} {on_one_line(one['name'])}: {on_one_line(one['url'] or one['arn'])}"
+    yield f"{one['sid']} {visible(one['name'])}: {visible(one['url'] or one['arn'])}"
     yield from _warning_lines(one)
 
 
 def _rule_line(one: "JsonObject") -> str:
     state = "" if one["is_enabled"] else " (disabled)"
     types = _types_in_words(one["event_types"])
-    return f"{one['sid']} {on_one_line(one['name'])}{state}: {types} to {one['destination_sid']}"
+    return f"{one['sid']} {visible(one['name'])}{state}: {types} to {one['destination_sid']}"
 
 
 def _types_in_words(types: Sequence["JsonObject"]) -> str:
@@ -480,7 +479,7 @@ def _event_line(one: "JsonObject") -> str:
 def _event_details(one: "JsonObject", found: "JsonObject") -> Iterator[str]:
     yield _event_line(one)
     for source, text in one["written"].items():
-        yield f"{source:6}  {on_one_line(text)}"
+        yield f"{source:6}  {visible(text)}"
     for batch in found["batches"]:
         yield f"batch   {batch['sid']}  {batch['status']}  {batch['source']}  {batch['stream_sid']}"
     if not found["batches"]:
@@ -490,10 +489,10 @@ def _event_details(one: "JsonObject", found: "JsonObject") -> Iterator[str]:
 
 
 def _how_it_ended(callback: "JsonObject", attempts: Sequence["JsonObject"]) -> Iterator[str]:
-    sent = f"{callback['sid']} to {on_one_line(callback['url'])}"
+    sent = f"{callback['sid']} to {visible(callback['url'])}"
     if not attempts:
         yield f"{sent}: {callback['status']}; it has not been sent yet"
         return
     last = attempts[-1]
-    reason = f": {on_one_line(last['reason'])}" if last["reason"] else ""
+    reason = f": {visible(last['reason'])}" if last["reason"] else ""
     yield f"{sent}: {last['result']}{reason}"

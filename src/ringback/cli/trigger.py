@@ -9,7 +9,7 @@ import click
 from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.callback_output import status_in_colour, warning_lines
 from ringback.cli.options import method_option
-from ringback.cli.output import say
+from ringback.cli.output import echo, say, style
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
 from ringback.core.sims.message import EXAMPLE_TEXT
@@ -154,7 +154,7 @@ def trigger(
         product=trigger.product,
         to=CallbackUrl.parse(override_source(to, cbs) if cbs else to, sources=None),
         method=method,
-        report=did.append if as_json else click.echo,
+        report=did.append if as_json else echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),
         payload=EXAMPLE_TEXT if payload is None else payload,
     )
@@ -194,7 +194,7 @@ def _table(triggers: "Sequence[TriggerDefinition]") -> Iterator[str]:
 
     width = max(len(trigger.name) for trigger in triggers)
     for trigger in triggers:
-        yield f"{click.style(f'{trigger.name:{width}}', bold=True)}  {trigger.words}"
+        yield f"{style(f'{trigger.name:{width}}', bold=True)}  {trigger.words}"
         if trigger.publishes is None:
             yield f"{'':{width}}  sends {'; '.join(map(in_words, trigger.calls_back))}"
         else:

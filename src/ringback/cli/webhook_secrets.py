@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from ringback.cli.base_command import argument, command, group, option, option_group
 from ringback.cli.options import handing, json_option, prints_answer
-from ringback.cli.output import Output, confirm, say
+from ringback.cli.output import Output, confirm, say, style
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
 
@@ -218,9 +216,7 @@ for _command in (create, list_, rename, rehearse, activate):
 
 def _receiver_line(receiver: "RehearsedReceiver") -> str:
     color = "yellow" if receiver.verdict == "no answer" else "red"
-    verdict = click.style(
-        f"{receiver.verdict:<12}", fg="green" if receiver.problem is None else color
-    )
+    verdict = style(f"{receiver.verdict:<12}", fg="green" if receiver.problem is None else color)
     more = f"  {receiver.more}" if receiver.more else ""
     return f"{verdict}  {receiver.method:<4}  {receiver.url}{more}"
 

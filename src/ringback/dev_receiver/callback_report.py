@@ -12,6 +12,7 @@ from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.counted import counted
 from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.visible_text import visible
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest, CountedEvent
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
@@ -372,9 +373,7 @@ def _printable(text: str) -> str:
     'a\\x1b[2Jb'
     """
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
-    )
+    return visible(shown)
 
 
 def _ordinal(number: int) -> str:

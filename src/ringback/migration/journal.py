@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 from ringback.core.errors import ConfigurationError
+from ringback.core.visible_text import visible_json
 from ringback.migration.plan import read_edit
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
@@ -347,7 +348,7 @@ class JournalFile:
         Raises ConfigurationError if the line can't be written.
         """
         line = journal_line(what, at, places, **more)
-        rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
+        rest = f"{visible_json(json.dumps(line, ensure_ascii=False))}\n".encode()
         with refusing(f"{self.path} can't be written"):
             # A system call may write less than it was given, on a full disk for instance.
             while rest:

@@ -27,6 +27,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.core.policy.url_source_override import override_source
+from ringback.core.visible_text import visible_json
 from ringback.migration.filters import UrlFilter, rank
 from ringback.migration.url_source import QuoteChange, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 
@@ -84,7 +85,7 @@ class MigrationPlan:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the plan's file."""
-        return (json.dumps(line, ensure_ascii=False) for line in self._lines)
+        return (visible_json(json.dumps(line, ensure_ascii=False)) for line in self._lines)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -148,7 +149,8 @@ class MigrationPlan:
 def plan_lines(path: Path) -> Sequence[str]:
     """Return the lines of a plan's file; raises ConfigurationError if it can't be read."""
     try:
-        return path.read_text("utf-8").splitlines()
+        # Not splitlines: earlier versions wrote other line separators into an edit as they are.
+        return path.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as failure:
         raise ConfigurationError(f"the plan {path} can't be read: {failure}") from None
 

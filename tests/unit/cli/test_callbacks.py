@@ -175,7 +175,7 @@ TIME      SOURCE  EVENT             STATUS    HTTP TRIES  TOOK  SID{" " * 31}  U
         (f"{SIM}&EsimProfileSid=HP01&Status=available", "esim.available"),
         ("Order=17&Total=3", "Order=17"),
         ("Order=a+very+long+number", "Order=a very lon…"),
-        ("Order=1%1b[2J", "Order=1 [2J"),
+        ("Order=1%1b[2J", "Order=1\\x1b[2J"),
         ("Order=1&Order=2", "Order=['1', '2']"),
         ("", "-"),
     ],

@@ -165,7 +165,7 @@ def test_jobs_are_listed_newest_first(empty: Emulator) -> None:
     at = "2024-07-03 14:40:58"
     assert run(empty, "jobs", "list").output.splitlines() == [
         f"{done.sid}  {at}  replay  done       7 done",
-        f"{second.sid}  {at}  replay  failed     0 of at least 1,500 done; ValueError: it broke",
+        f"{second.sid}  {at}  replay  failed     0 of at least 1,500 done; ValueError: it\\nbroke",
         f"{first.sid}  {at}  replay  paused     1,200 of 1,500 done",
     ]
     assert second.sid in run(empty, "jobs", "list", "--status", "failed").output

@@ -184,3 +184,28 @@ def test_secrets_are_left_out_of_messages_fields_and_tracebacks(form: str, read:
     told = "".join(read())
     assert told.count("http://***@a.example/?***") == 3
     assert "user" not in told
+
+
+def test_no_text_of_others_steers_the_terminal_or_adds_a_line(read: Read) -> None:
+    odd = "a\x1b[2J\r\nforged\x9b\u202e\x7f\udcff"
+    log_to_stderr("text", "info")
+    try:
+        raise ValueError(odd)
+    except ValueError:
+        log.warning("%s", odd, extra={"field": odd}, exc_info=True)
+    first, *more = read()
+    escaped = r"a\x1b[2J\r\nforged\x9b\u202e\x7f\udcff"
+    assert first.endswith(f": {escaped} field={escaped}")
+    assert all(line.isprintable() for line in more)
+    log_to_stderr("json", "info")
+    log.warning("%s", odd)
+    (line,) = read()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == odd
+
+
+def test_a_secret_after_a_line_break_is_left_out(read: Read) -> None:
+    log_to_stderr("text", "info")
+    log.warning("%s", f"the token is\n{'0a' * 16}")
+    (line,) = read()
+    assert line.endswith(r": the token is\n***")

@@ -79,7 +79,7 @@ def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emul
         "  1 x kore 200, twilio 500: the receiver fails (5xx) on a request from twilio",
         f"    such as CB{3:032}, copied as {sids[2]}",
         "    kore got: ok",
-        "    twilio got: oops [2J at line 3",
+        "    twilio got: oops\\x1b[2J\\nat line 3",
         "",
         "http://b.example/",
         "  moved: given with requests, now sent from twilio:"

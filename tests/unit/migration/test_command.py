@@ -777,3 +777,46 @@ def test_the_api_is_not_called_without_a_token(shell: Shell) -> None:
 def test_an_invalid_url_source_is_refused(shell: Shell, app: Path) -> None:
     said = shell.said("plan", ".", "--to", "kor", "--out", "a.plan", exit_code=2)
     assert "'kor' is not a source of the policy; it has twilio, kore" in said
+
+
+# ---- what others have written --------------------------------------------------------------------
+
+ODD = b"no\x1b[2Jte\xff\xe2\x80\xa8\xc2\x85.env"
+"""A file name with a control sequence, a byte that is not UTF-8, and line separators."""
+
+
+def test_a_file_whose_name_and_bytes_are_no_utf_8_is_listed_moved_and_moved_back(
+    shell: Shell,
+) -> None:
+    Path("conf").mkdir()
+    odd = b"conf/" + ODD
+    before = (
+        b"# \xe9\xff\x1b]0;title\x07\r\nCALLBACK_URL=https://a.example/1\n"
+        b"OTHER_CALLBACK_URL=https://b.example/\xe9\xff\x1b[8m\n"
+    )
+    Path(os.fsdecode(odd)).write_bytes(before)
+    name = r"conf/no\x1b[2Jte\udcff\u2028\x85.env"
+    text = shell.said("inventory", "conf")
+    assert f"{name}:2\n" in text
+    assert f"{name}:3\n  POST https://b.example/\\udce9\\udcff\\x1b[8m\n" in text
+    assert "it is written %E9 " in text
+    shown = [
+        json.loads(line)
+        for line in shell.run("inventory", "conf", "--json").stdout.split("\n")[:-1]
+    ]
+    assert [os.fsencode(one["place"]) for one in shown[:-1]] == [odd + b":2", odd + b":3"]
+    shell.said("inventory", "conf", "--out", "found.csv")
+    assert r"https://b.example/\udce9\udcff" in Path("found.csv").read_text()
+    header, edit = shell.planned("conf")
+    assert (os.fsencode(edit["place"]), header["left_out"]) == (
+        odd + b":2",
+        {"no URL that can be called": 1},
+    )
+    diff = shell.said("apply", "move.plan", "--no-probe")
+    assert f"--- a/{name}\n" in diff
+    shell.said("apply", "move.plan", "--no-probe", "--write")
+    after = before.replace(b"https://a.example/1\n", b'"https://a.example/1#cbs=kore"\n')
+    assert Path(os.fsdecode(odd)).read_bytes() == after
+    assert shell.statuses() == {"https://a.example/1": "moved"}
+    shell.said("revert", "move.plan", "--write", "--yes")
+    assert Path(os.fsdecode(odd)).read_bytes() == before

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-import click
-
-from ringback.cli.output import say
+from ringback.cli.output import echo, say
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import LIFETIMES, ApiClientType, ClientCredentials
 from ringback.core.calendar import iso
@@ -28,7 +26,7 @@ def say_all(
     for each in found:
         say(record(each), row(each), as_json=as_json)
     if not found and not as_json:
-        click.echo(nothing)
+        echo(nothing)
 
 
 def account_record(account: Account) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.options import Option, json_lines_option, prints_record, read_by
-from ringback.cli.output import Output
+from ringback.cli.output import Output, style
 from ringback.cli.portal_commands import with_portal
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
@@ -170,7 +170,7 @@ def _sent_lines(
 ) -> Iterator[str]:
     yield f"{command['sid']}  {command['status']}  {how}"
     target = f"  {way.target_of(shown)}"
-    yield click.style(target, fg="yellow") if shown[way.url_field] is None else target
+    yield style(target, fg="yellow") if shown[way.url_field] is None else target
 
 
 @device.command(

@@ -14,6 +14,7 @@ from ringback.cli.migrate.opened_plan import OpenedPlan, PlanState, not_done, pr
 from ringback.cli.migrate.options import MigrationAccess
 from ringback.cli.migrate.plan_by_job import PlanByJob
 from ringback.cli.migrate.step_watch import PortalDeliveries, ServerStepWatcher
+from ringback.cli.output import echo
 from ringback.core.errors import ConfigurationError
 from ringback.core.job import JobStatus
 from ringback.migration.canary_step import CanarySettings
@@ -135,14 +136,14 @@ def _code_of(outcome: ApplyOutcome, plan: OpenedPlan, after: PlanState) -> int:
     again = f"`ringback migrate apply {plan.path}`"
     match outcome:
         case ApplyOutcome.WENT_BACK:
-            click.echo(
+            echo(
                 f"stopped: a step was rolled back. {again} goes on with all URLs except those that"
                 " stay behind",
                 err=True,
             )
             return _WENT_BACK
         case ApplyOutcome.UNPROVEN:
-            click.echo(
+            echo(
                 "stopped: too few callbacks came to say that the URLs of this step deliver well,"
                 f" and --no-probe is given. {again} waits for them again, or probes the receivers;"
                 " --least 0 goes on without",

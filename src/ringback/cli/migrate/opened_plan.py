@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-import click
-
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess
 from ringback.cli.migrate.plan_by_job import PlanByJob, plan_by_job
 from ringback.cli.migrate.plan_jobs import PlanJob
-from ringback.cli.output import say
+from ringback.cli.output import echo, echo_text, json_line, say
 from ringback.core.errors import ConfigurationError
 from ringback.migration.calls_since_move import calls_since_move
 from ringback.migration.edit_status import (
@@ -103,9 +101,9 @@ class OpenedPlan:
 
     def printer(self, *, as_json: bool) -> output.ProgressPrinter:
         """Return a printer of the progress: on stderr, if JSON is printed on stdout."""
-        stream = sys.stderr if as_json else sys.stdout
+        is_terminal = sys.stderr.isatty() if as_json else sys.stdout.isatty()
         edits = {edit.place: edit for edit in self.plan.edits}
-        return output.ProgressPrinter(edits, stream.isatty(), err=as_json)
+        return output.ProgressPrinter(edits, is_terminal, err=as_json)
 
     def journal_file(self, printer: output.ProgressPrinter) -> JournalFile:
         """Return the journal for URLs that the command changes, opened for writing."""
@@ -135,16 +133,16 @@ class OpenedPlan:
         if as_json:
             for place, each in state.edits.items():
                 called = None if calls is None else calls.get(place)
-                click.echo(output.json_line(output.status_record(each, called)))
+                echo(json_line(output.status_record(each, called), ensure_ascii=False))
             return
         for line in (
             *output.status_lines(state.edits),
             *output.call_lines(state.edits, calls or {}),
             *await self._undelivered_lines(state.summary),
         ):
-            click.echo(line)
+            echo(line)
         if not state.edits:
-            click.echo(f"{self.path} is empty: it moves no URL")
+            echo(f"{self.path} is empty: it moves no URL")
 
     async def _undelivered_lines(self, summary: JournalSummary) -> list[str]:
         unsettled = 0
@@ -168,8 +166,8 @@ def print_diff(
     if as_json:
         say({"outcome": "not written", **more, "diff": diff}, "", as_json=True)
     else:
-        click.echo(diff, nl=False)
-    click.echo("nothing is changed yet; --write changes the files", err=True)
+        echo_text(diff, nl=False)
+    echo("nothing is changed yet; --write changes the files", err=True)
 
 
 def not_done(job: PlanJob) -> ConfigurationError:

@@ -19,6 +19,7 @@ from ringback.cli.options import (
     variable_option,
     with_options,
 )
+from ringback.cli.output import echo
 from ringback.cli.policy.options import (
     PolicyInForce,
     policy_of_file,
@@ -269,7 +270,7 @@ def policy_for(
     date = at or found.date or now
     phase = found.policy.general_phase(date).name
     day = "" if at is None else f" on {at:%Y-%m-%d}"
-    click.echo(f"policy of {found.origin}: phase {phase}{day}", err=True)
+    echo(f"policy of {found.origin}: phase {phase}{day}", err=True)
     return found.policy, date, found.origin
 
 

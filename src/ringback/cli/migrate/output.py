@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
+from ringback.cli.output import echo, overwrite, style
 from ringback.core.calendar import iso
 from ringback.core.counted import counted
 from ringback.migration.calls_since_move import CallsSinceMove
@@ -73,11 +71,6 @@ _GIVEN_WITH_REQUESTS: Final = (
 )
 
 
-def json_line(record: Mapping[str, Any]) -> str:
-    """Return a record on one line."""
-    return json.dumps(record, ensure_ascii=False)
-
-
 # ---- inventory -----------------------------------------------------------------------------------
 
 
@@ -85,13 +78,13 @@ def inventory_lines(found: Sequence[InventoryLine], not_listed: Mapping[str, int
     """Yield an inventory for people: a block for each URL, then the numbers of URLs."""
     for line in found:
         account = f"  {line.entry.place.account_sid}" if line.entry.place.account_sid else ""
-        yield click.style(line.entry.place.name, bold=True) + account
+        yield style(line.entry.place.name, bold=True) + account
         yield f"  {line.entry.method} {line.url}"
         if line.sources:
             asked = f"asks for {line.asked}" if line.asked else "asks for nothing"
             phases = ", ".join(f"{phase}: {source}" for phase, source in line.sources.items())
             yield f"  {asked}; sent from  {phases}"
-        yield from (click.style(f"  warning: {text}", fg="yellow") for text in line.warnings)
+        yield from (style(f"  warning: {text}", fg="yellow") for text in line.warnings)
     totals = inventory_totals(found, not_listed)
     urls, by_hand = counted(totals["callback_urls"], "callback URL"), totals["by_hand"]
     more = f", {by_hand} to change by hand" if by_hand else ""
@@ -177,7 +170,7 @@ def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> It
     for why, number in in_vain.items():
         urls = counted(number, "URL")
         text = f"  {urls} would not be sent from {plan.to} after the move: {why}"
-        yield click.style(text, fg="yellow")
+        yield style(text, fg="yellow")
 
 
 def status_record(status: EditWithState, called: CallsSinceMove | None = None) -> dict[str, Any]:
@@ -206,11 +199,12 @@ def status_lines(
 ) -> Iterator[str]:
     """Yield how many edits are in each state, and those left behind that aren't in `reported`."""
     for state, number in count(found).items():
-        yield click.style(f"{number:>7}  {state}", fg=_COLORS.get(state))
+        yield style(f"{number:>7}  {state}", fg=_COLORS.get(state))
     for each in found.values():
         if each.state in LEFT_BEHIND and each.edit.place not in reported:
             why = f": {each.why}" if each.why else ""
-            yield f"{each.edit.place.name}  {each.edit.old}\n  {each.state}{why}"
+            yield f"{each.edit.place.name}  {each.edit.old}"
+            yield f"  {each.state}{why}"
 
 
 def call_lines(
@@ -349,7 +343,7 @@ class ProgressPrinter:
                 self.reported.add(place)
                 edit = self.edits.get(place)
                 url = f"  {edit.old}" if edit else ""
-                self._say(f"not moved: {place.name}{url}\n  {why}", fg="yellow")
+                self._say(f"not moved: {place.name}{url}", f"  {why}", fg="yellow")
             case CanaryStarted(share, number, until):
                 urls = counted(number, "URL")
                 self._say(f"{share} %: watching {urls} until {until:%Y-%m-%dT%H:%M:%SZ}")
@@ -379,7 +373,7 @@ class ProgressPrinter:
                 self._say(f"{words}, and go back", fg="red")
                 for place, why in behind.items():
                     self.reported.add(place)
-                    self._say(f"{place.name}\n  stays behind: {why}")
+                    self._say(place.name, f"  stays behind: {why}")
             case CanaryStopped(share, worse, called):
                 words = f"{share} %: {worse} of the {called} URLs with callbacks deliver worse"
                 self._say(f"{words}: all go back", fg="red")
@@ -387,7 +381,7 @@ class ProgressPrinter:
     def end(self) -> None:
         """End a line of progress."""
         if self._is_open:
-            click.echo(err=self.err)
+            echo(err=self.err)
         self._is_open = False
 
     def _progress(self, text: str, done: int, of: int) -> None:
@@ -401,13 +395,14 @@ class ProgressPrinter:
             text += f", {time_left((now - began) * (of - done) / (done - before))}"
         if self.is_terminal:
             self._is_open = done < of
-            click.echo(f"\r{text}\033[K", nl=not self._is_open, err=self.err)
+            overwrite(text, stays_open=self._is_open, err=self.err)
         elif done == of or now - self._printed >= _PAUSE:
             self._printed = now
-            click.echo(text, err=self.err)
+            echo(text, err=self.err)
 
-    def _say(self, text: str, *, fg: str | None = None) -> None:
+    def _say(self, *lines: str, fg: str | None = None) -> None:
         if self._is_open:  # the next line of progress follows below
-            click.echo("\r\033[K", nl=False, err=self.err)
+            overwrite("", stays_open=True, err=self.err)
             self._is_open = False
-        click.echo(click.style(text, fg=fg), err=self.err)
+        for line in lines:
+            echo(style(line, fg=fg), err=self.err)

@@ -9,7 +9,7 @@ import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
-from ringback.cli.output import say
+from ringback.cli.output import echo, json_line, say
 from ringback.core.counted import counted
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.migration.filters import UrlFilter
@@ -46,13 +46,13 @@ async def print_inventory(
         return
     if as_json:
         for line in found:
-            click.echo(output.json_line(line.record))
-        click.echo(output.json_line(output.inventory_totals(found, not_listed)))
+            echo(json_line(line.record, ensure_ascii=False))
+        echo(json_line(output.inventory_totals(found, not_listed)))
         return
     for text in output.inventory_lines(found, not_listed):
-        click.echo(text)
+        echo(text)
     for text in () if found else searched:
-        click.echo(text)
+        echo(text)
 
 
 async def write_plan(
@@ -104,7 +104,7 @@ async def _read(opened: OpenedUrlSource) -> Sequence[UrlEntry]:
     if isinstance(opened.url_source, FileUrlSource):
         for why, number in opened.url_source.skipped.items():
             if number:
-                click.echo(f"skipped {number}: {why}", err=True)
+                echo(f"skipped {number}: {why}", err=True)
     return entries
 
 
@@ -126,4 +126,5 @@ def _source(text: str, policy: Policy) -> SourceName:
 
 def _write(path: Path, text: str) -> None:
     with refusing(f"{path} can't be written"):
-        path.write_text(text, "utf-8")
+        # As when it is printed: a byte that is not UTF-8 becomes an escape.
+        path.write_text(text, "utf-8", "backslashreplace")

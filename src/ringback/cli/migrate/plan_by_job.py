@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import click
-
 from ringback.cli.migrate import output
 from ringback.cli.migrate.plan_jobs import PlanJob, PlanJobs, PortalPlanJobs, StorePlanJobs
+from ringback.cli.output import echo
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import ConfigurationError
 from ringback.core.job import JobStatus, JobStopped
@@ -164,7 +163,7 @@ class PlanByJob:
                 )
             if found.has_ended:
                 if state is not None:
-                    click.echo(_GOES_ON, err=True)
+                    echo(_GOES_ON, err=True)
                 printer.end()
                 return EndedJob(found, summary)
             if task is not None and task.done():
@@ -187,7 +186,7 @@ class PlanByJob:
                     f"the server is paused ({server.paused}): it goes on after `ringback resume`"
                 )
         if state != before:
-            click.echo(state or _GOES_ON, err=True)
+            echo(state or _GOES_ON, err=True)
         return state
 
 
@@ -214,4 +213,5 @@ def _say_how_to_go_on(job: PlanJob, *, is_served: bool) -> None:
         )
     else:
         text = "the move was interrupted: run the command again, or start the server, to go on"
-    click.echo(f"\n{text}", err=True)
+    echo(err=True)
+    echo(text, err=True)

@@ -9,7 +9,7 @@ import click
 from ringback.cli.migrate import output
 from ringback.cli.migrate.opened_plan import Edits, OpenedPlan, PlanState, not_done, print_diff
 from ringback.cli.migrate.options import MigrationAccess, policy_for
-from ringback.cli.output import say
+from ringback.cli.output import ask, echo, say
 from ringback.core.counted import counted
 from ringback.core.job import JobStatus
 from ringback.migration.edit_status import EditState
@@ -47,7 +47,7 @@ async def revert_plan(
         policy, date, _ = policy_for(spec, access, settings, at=at, now=now)
         preview = preview_rollback(edits, plan.plan.to, policy, at=date)
         for line in output.rollback_lines(preview, plan.plan.to):
-            click.echo(line, err=as_json)
+            echo(line, err=as_json)
         effect = output.rollback_record(preview)
         if plan.files is not None and not write:
             print_diff(plan.files, moved, turned=UrlEdit.back, as_json=as_json, **effect)
@@ -56,7 +56,7 @@ async def revert_plan(
             question = f"Move {counted(len(moved), 'URL')} back?"
             if replay:
                 question += " And send again what receivers may have acted on already?"
-            click.confirm(question, abort=True, err=as_json)
+            ask(question, err=as_json)
         printer = plan.printer(as_json=as_json)
         if plan.by_job is not None:
             work = PlanWork(action=PlanAction.REVERT, is_all_sent_again=replay)

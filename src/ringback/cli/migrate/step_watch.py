@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import click
-
+from ringback.cli.output import echo
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.journal import journal_of, lines_of
 from ringback.migration.plan import MigrationPlan, plan_lines
@@ -61,7 +60,7 @@ class ServerStepWatcher:
         }
         job = await asyncio.to_thread(self.portal.send_json, "POST", "plans", body=body)
         self._sid = job["sid"]
-        click.echo(
+        echo(
             f"the server watches, too, if this command ends: `ringback jobs follow {self._sid}`",
             err=True,
         )

@@ -9,7 +9,7 @@ import click
 
 from ringback.cli.base_command import argument, command, group, option, option_group
 from ringback.cli.options import Option, data_folder, handing, json_option, with_options
-from ringback.cli.output import say
+from ringback.cli.output import ask, echo, echo_text, say
 from ringback.cli.policy.options import file_named, instant, portal_in_folder
 from ringback.cli.portal_commands import named_portal, server_options
 from ringback.core.errors import ConfigurationError
@@ -57,7 +57,7 @@ class _FileTarget:
             raise ConfigurationError(
                 f"--account: {sid!r} is not the SID of an account; it must be AC and 32 hex digits"
             )
-        click.echo(f"no server answers, so nobody has checked that {sid} exists", err=True)
+        echo(f"no server answers, so nobody has checked that {sid} exists", err=True)
 
     def save(self, policy: "Policy", text: str) -> str:
         """Write the file, and return what is said about it."""
@@ -372,9 +372,9 @@ def _edit(
     words = f"nothing to change in {target.name}"
     if is_changed:
         target.check(text)
-        click.echo(diff, nl=False, err=as_json)
+        echo_text(diff, nl=False, err=as_json)
         if not yes:
-            click.confirm(f"Change {target.name}?", abort=True, err=as_json)
+            ask(f"Change {target.name}?", err=as_json)
         words = target.save(policy, text)
     say({**target.record, "changed": is_changed, "diff": diff}, words, as_json=as_json)
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-import click
-
+from ringback.cli.output import style
 from ringback.core.calendar import DAY, HOUR
 from ringback.core.counted import counted
 
@@ -42,7 +41,7 @@ def change_line(urls: Record) -> str:
     """Return how many URLs get another source by the date that is simulated."""
     changing, sent = urls["changing"], urls["sent"]
     verb = "gets" if changing["urls"] == 1 else "get"
-    return click.style(
+    return style(
         f"{changing['urls']} of {counted(urls['urls'], 'URL')} {verb} another source by then"
         f"{_uses(changing)}; it would send {sent['would_move']} of the"
         f" {counted(sent['callbacks'], 'callback')} since {sent['since']}",
@@ -102,7 +101,7 @@ def time_until(seconds: float) -> str:
 def _sources(urls: Record) -> str:
     parts = ", ".join(_share(one, urls["urls"]) for one in urls["sources"])
     of_all = f"{counted(urls['urls'], 'URL')} of {counted(urls['accounts'], 'account')} in use"
-    return click.style(f"{of_all}: {parts}" if parts else of_all, bold=True)
+    return style(f"{of_all}: {parts}" if parts else of_all, bold=True)
 
 
 def _share(one: Record, of: int) -> str:
@@ -116,7 +115,7 @@ def _ending(ending: Record) -> str:
     date = f" at {ending['ends']}, {time_until(left)}" if left is not None else ""
     ends = f"which {'ends' if is_ahead else 'ended'}{date}"
     words = f"{counted(number, 'URL')} {verb} on {source}, {ends}{_uses(ending)}"
-    return click.style(words, fg="yellow" if number else "green")
+    return style(words, fg="yellow" if number else "green")
 
 
 def _uses(counts: Record) -> str:

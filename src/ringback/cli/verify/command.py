@@ -10,7 +10,7 @@ import click
 
 from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.options import data_option, json_option, variable_option
-from ringback.cli.output import say, styled
+from ringback.cli.output import echo, say, styled
 from ringback.core.errors import ConfigurationError, RingbackError
 from ringback.core.sids import SidKind, is_sid
 from ringback.settings import ENVIRONMENT
@@ -164,7 +164,7 @@ def verify(
 
 def _read(file: IO[bytes]) -> bytes:
     if file.isatty():
-        click.echo("paste the request, then press Ctrl-D on a line of its own", err=True)
+        echo("paste the request, then press Ctrl-D on a line of its own", err=True)
     return file.read()
 
 

@@ -302,9 +302,11 @@ def _check_text(text: str) -> None:
         )
     odd = next((char for char in text if not "!" <= char <= "~" or char == "\\"), None)
     if odd is not None:
+        # In a file, a byte that is not UTF-8 was read as half of a surrogate pair.
+        errors = "surrogateescape" if "\udc80" <= odd <= "\udcff" else "replace"
         raise InvalidCallbackUrl(
             f"{_shown(text)} has the character {odd!r}; in a URL it is written"
-            f" {quote(odd, errors='replace')} (in a host name as punycode)"
+            f" {quote(odd, errors=errors)} (in a host name as punycode)"
         )
 
 
