@@ -15,7 +15,7 @@ from ringback.core.callback_counts import (
     gaps_of,
     noted_between,
 )
-from ringback.ports import CountFilter, CountSplit
+from ringback.ports import CountFilter, CountSplit, RecoveredCounts
 
 _NUMBERS: Final = count()
 """Numbers of rows; transactions that run at the same time never have the same."""
@@ -33,6 +33,7 @@ class MemoryCounters:
 
     rows: dict[int, _Row] = field(default_factory=dict[int, _Row])
     notes: dict[int, datetime] = field(default_factory=dict[int, datetime])
+    unclear: set[datetime] = field(default_factory=set[datetime])
 
     def add(self, counted: Sequence[CountedMinute]) -> None:
         for one in counted:
@@ -70,6 +71,18 @@ class MemoryCounters:
 
     def unmark(self, number: int) -> None:
         self.notes.pop(number, None)
+
+    def begin(self, *, limit: int) -> RecoveredCounts:
+        return RecoveredCounts([], [])
+
+    def end(self) -> None: ...
+
+    def note_lost(self, minutes: Collection[datetime]) -> None:
+        for minute in minutes:
+            self.mark(minute)
+
+    def note_unclear(self, minute: datetime) -> None:
+        self.unclear.add(minute)
 
     def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:
         first, end = noted_between(since, until, now)

@@ -258,6 +258,7 @@ class BackgroundWorkers:
             self.task_runner if is_worker and self._gateway_duty is None else None,
             self.delivery,
             clock=process.clock,
+            before_recovery=self.counter_writer.count_again,
             beside=beside,
             after_recovery=(self.job_runner.run, self.plan_runner.run) if is_worker else (),
         )

@@ -116,15 +116,20 @@ class CallbackCounts:
 
     def attempt_ended(self, number: int, result: AttemptResult) -> None:
         """Count an attempt, and its duration if that is known; `number` is its number from 1."""
+        outcome, timings, why = result.outcome, result.timings, None
+        if outcome.__class__ is not DeliveredOutcome:
+            why = failure_of(outcome) or outcome.label
+        self.count_attempt(number, why, None if timings is None else timings.total)
+
+    def count_attempt(self, number: int, why: str | None, milliseconds: float | None) -> None:
+        """Count an attempt, as `attempt_ended` does; `why` it did not deliver is None if it did."""
         self.attempts += 1
         if number > 1:
             self.retried += 1
-        outcome, timings = result.outcome, result.timings
-        if outcome.__class__ is not DeliveredOutcome:
-            reason = failure_of(outcome) or outcome.label
-            self.failures[reason] = self.failures.get(reason, 0) + 1
-        if timings is not None:
-            self.attempt_seconds[bisect_left(ATTEMPT_SECONDS, timings.total / 1000)] += 1
+        if why is not None:
+            self.failures[why] = self.failures.get(why, 0) + 1
+        if milliseconds is not None:
+            self.attempt_seconds[bisect_left(ATTEMPT_SECONDS, milliseconds / 1000)] += 1
 
     def ended(self, status: CallbackStatus, seconds: float) -> None:
         """Count a callback that has ended with this status, `seconds` after its creation."""
@@ -145,6 +150,26 @@ class CallbackCounts:
         self.attempt_seconds = _sums(self.attempt_seconds, other.attempt_seconds)
         self.delivery_seconds = _sums(self.delivery_seconds, other.delivery_seconds)
 
+    def beyond(self, other: "CallbackCounts") -> "CallbackCounts":
+        """Return by how much each of these counts is greater than the other's.
+
+        >>> more = CallbackCounts(accepted=3, failed=1).beyond(CallbackCounts(accepted=2, failed=2))
+        >>> more.accepted, more.failed
+        (1, 0)
+        """
+        plain = (max(getattr(self, name) - getattr(other, name), 0) for name in PLAIN_COUNTS)
+        failures = {
+            why: count - other.failures.get(why, 0)
+            for why, count in self.failures.items()
+            if count > other.failures.get(why, 0)
+        }
+        return CallbackCounts(
+            *plain,
+            failures=failures,
+            attempt_seconds=_beyond(self.attempt_seconds, other.attempt_seconds),
+            delivery_seconds=_beyond(self.delivery_seconds, other.delivery_seconds),
+        )
+
 
 PLAIN_COUNTS: Final = (
     *("accepted", "attempts", "retried", "delivered", "failed", "discarded", "replayed"),
@@ -154,6 +179,10 @@ PLAIN_COUNTS: Final = (
 
 def _sums(some: list[int], others: list[int]) -> list[int]:
     return list(map(int.__add__, some, others))
+
+
+def _beyond(some: list[int], others: list[int]) -> list[int]:
+    return [max(one - other, 0) for one, other in zip(some, others, strict=True)]
 
 
 class CountedMinute(NamedTuple):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ringback.core.callback_counts import CountSpan
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.callbacks.shards import shard_of
 from ringback.core.errors import RecoveryPending
@@ -55,6 +56,8 @@ class CallbackEnqueuer:
     """True if new callbacks are only saved, and are not sent before the next start."""
     is_paused: bool = False
     """True if new callbacks are refused because the database is unavailable."""
+    _unclear_minute: datetime | None = None
+    """The last minute that is noted as one of which rows don't show all; see `ports.Counters`."""
 
     def make_room(self, account_sid: str, count: int) -> None:
         """Raise BacklogFull if `count` more callbacks are too many: see `NewCallbackQueue`."""
@@ -104,7 +107,21 @@ class CallbackEnqueuer:
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Save the new progress of a callback that has no attempt under way."""
         turn = tx.callbacks.change(callback.having(progress))
+        if callback.progress.is_ended:
+            self._note_unclear(tx, progress.date_updated)
         tx.on_commit(lambda: self._changed(callback, progress, turn))
+
+    def _note_unclear(self, tx: Transaction, instant: datetime) -> None:
+        """Note once a minute that an end has gone from the rows, which might be counted again."""
+        minute = CountSpan.MINUTE.begin_of(instant)
+        if self._unclear_minute == minute or self.cluster.is_shared:
+            return
+        tx.counters.note_unclear(minute)
+
+        def noted() -> None:
+            self._unclear_minute = minute
+
+        tx.on_commit(noted)
 
     def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
         """Have batches made, here or by the processes that own the sinks' shards."""

@@ -1,8 +1,9 @@
 """Counts the callbacks and attempts of each minute, and writes the counts once a minute.
 
 Only what is durable is counted: a callback once the commit that adds it has ended, an attempt or an
-end once it is saved. So at a quiet moment, the counts equal the rows. What a killed process has
-counted and not written is lost; a stored note shows since when, so these counts are incomplete.
+end once it is saved. So at a quiet moment, the counts equal the rows. A stored note shows since
+when a process has counts that are not written. If it is killed, the next process of a data file
+counts them again from the rows; in a database that processes share, they stay incomplete.
 
 Counting has to be fast, because every callback is counted: it only adds to numbers in memory.
 """
@@ -24,6 +25,8 @@ MOST_COUNTS: Final = 20_000
 """How many counts may be in memory; beyond that, they are written before the minute is over."""
 ROWS: Final = 100
 """How many counts one commit writes, sums up or deletes, so that it delays others only briefly."""
+MOST_ROWS: Final = 100_000
+"""How many rows the start of a process may read to count again what another has lost."""
 
 _ROLLED_UP_AFTER: Final = {CountSpan.HOUR: timedelta(hours=2), CountSpan.DAY: timedelta(days=2)}
 """How old counts are that are summed up to those of hours and of days."""
@@ -142,13 +145,40 @@ class CounterWriter:
         self._writing = asyncio.Lock()
         self._note: tuple[int, datetime] | None = None
         """The number of the stored note that counts from this minute on are not written."""
+        self._dead_notes = list[int]()
+        """The numbers of the notes of a killed process whose counts this one writes."""
+        self._has_begun = False
         self._kept_at = _NEVER
         """The hour in which old counts were last summed up."""
+
+    async def count_again(self) -> None:
+        """Count again, from the rows, what a killed process of the same data file had not written.
+
+        To be called before anything is counted, and before the attempts that it left open are
+        settled. Calling it again after a failure is safe. Raises StoreUnavailable.
+        """
+        if self._has_begun or self._cluster.is_shared:
+            return
+        try:
+            found = await self._store.transact(lambda tx: tx.counters.begin(limit=MOST_ROWS))
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (counters must not stop the server)
+            _log.exception("what a killed process had counted can't be counted again")
+            return
+        self._has_begun = True
+        self._unwritten[:0], self._dead_notes = found.counted, found.notes
+        if found.lost_since is not None:
+            _log.warning(
+                "a killed process had not written its counts since %s; they stay incomplete, since"
+                " too much has happened to count all of it again",
+                found.lost_since.isoformat(timespec="seconds"),
+            )
 
     async def run(self) -> None:
         """Write counts for ever; without callbacks, nothing is written, and nothing wakes up."""
         while True:
-            if not self._unwritten:
+            if not self._unwritten and not self._dead_notes:
                 await self._counters.has_counts.wait()
             with suppress(StoreUnavailable):
                 await self._write(_NEVER)  # Only the note.
@@ -179,6 +209,8 @@ class CounterWriter:
         """Write all counts, or log that they are lost; `run` has to be cancelled before."""
         try:
             await self.write_all()
+            if self._has_begun:
+                await self._store.transact(lambda tx: tx.counters.end())
         except StoreUnavailable as failure:
             lost = self._counters.take() + self._unwritten
             _log.warning("%s; the counts of the last minutes are lost: %d", failure, len(lost))
@@ -203,6 +235,8 @@ class CounterWriter:
                     return failure
                 except Exception:  # noqa: BLE001 (counters must not stop the server)
                     _log.exception("%d counts can't be stored, and are lost", len(part))
+                    if (failure := await self._note_lost({one.began for one in part})) is not None:
+                        return failure
                 del self._unwritten[:ROWS]
             try:
                 await self._note_unwritten()
@@ -212,14 +246,29 @@ class CounterWriter:
                 _log.exception("it can't be stored since when counts are not written")
         return None
 
+    async def _note_lost(self, minutes: set[datetime]) -> StoreUnavailable | None:
+        """Store for ever that counts of these minutes are missing."""
+        try:
+            await self._store.transact(lambda tx: tx.counters.note_lost(minutes), may_wait=True)
+        except StoreUnavailable as failure:
+            return failure
+        except Exception:  # noqa: BLE001 (counters must not stop the server)
+            _log.exception("it can't be stored which counts are lost")
+        return None
+
     async def _note_unwritten(self) -> None:
         """Store from which minute on counts are not written, so that a kill leaves a trace."""
         first = self._unwritten[0].began if self._unwritten else self._counters.earliest
         number, noted = self._note or (None, None)
-        if first == noted:
+        dead = self._dead_notes
+        if first == noted and not dead:
             return
 
         def work(tx: Transaction) -> int | None:
+            for one in dead:
+                tx.counters.unmark(one)
+            if first == noted:
+                return number
             if first is not None:
                 return tx.counters.mark(first, instead_of=number)
             if number is not None:
@@ -228,6 +277,7 @@ class CounterWriter:
 
         stored = await self._store.transact(work, may_wait=True)
         self._note = None if stored is None or first is None else (stored, first)
+        self._dead_notes = []
 
     async def _try_to_keep_few(self) -> None:
         try:

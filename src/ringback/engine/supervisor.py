@@ -23,6 +23,8 @@ class Supervisor:
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock
+    before_recovery: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Called before anything of a dead process is changed; again if that failed."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """The functions that run the other loops; they are cancelled at the stop."""
     after_recovery: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
@@ -59,6 +61,8 @@ class Supervisor:
         ]
 
     async def _recover(self) -> None:
+        if self.before_recovery is not None:
+            await self.before_recovery()
         await self.delivery.recover()
         self._has_recovered.set()
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ringback.core.callback_counts import CountedMinute, CountGap, CountSpan, CountSum
 from ringback.core.policy.source_policy import SourceName
@@ -29,6 +29,17 @@ class CountFilter:
     account_sid: str | None = None
     destination: str | None = None
     source: SourceName | None = None
+
+
+class RecoveredCounts(NamedTuple):
+    """What a killed process had counted and not written, as the rows of callbacks show it."""
+
+    counted: list[CountedMinute]
+    """The counts to write."""
+    notes: list[int]
+    """The numbers of the notes to delete, with `unmark`, once these counts are written."""
+    lost_since: datetime | None = None
+    """Since when counts stay incomplete; None if nothing is missing any more."""
 
 
 class Counters(Protocol):
@@ -68,6 +79,27 @@ class Counters(Protocol):
 
     def unmark(self, number: int) -> None:
         """Delete a note, since all counts of its process are written."""
+        ...
+
+    def begin(self, *, limit: int) -> RecoveredCounts:
+        """Note that the only process of these data begins, and count again what another has lost.
+
+        To be called before anything else happens to callbacks. At most about `limit` rows of
+        callbacks and attempts are read. If that is not enough, or if the rows don't show all, the
+        notes of a killed process become lasting ones.
+        """
+        ...
+
+    def end(self) -> None:
+        """Note that the only process of these data ends, and that all its counts are written."""
+        ...
+
+    def note_lost(self, minutes: Collection[datetime]) -> None:
+        """Note for ever that counts of these minutes are lost."""
+        ...
+
+    def note_unclear(self, minute: datetime) -> None:
+        """Note that rows don't show all of a minute: what had ended was replayed or discarded."""
         ...
 
     def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:

@@ -6,7 +6,7 @@ rows of hours, and those in rows of minutes that are not summed up yet.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ringback.core.callback_counts import (
@@ -22,7 +22,9 @@ from ringback.core.callback_counts import (
     gaps_of,
     noted_between,
 )
-from ringback.ports import CountFilter, CountSplit, Lane
+from ringback.core.policy.source_policy import source_named
+from ringback.ports import BEGINNING, CountFilter, CountSplit, Lane, RecoveredCounts
+from ringback.stores.sql.counts_of_rows import CountedRows
 from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sql.write_batch import BulkStatement, Row, SqlValue, WriteBatch
 
@@ -55,11 +57,32 @@ OLDEST: Final = """
     SELECT seq FROM counters INDEXED BY counters_of_span
     WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
 """
-# Notes of unwritten counts are rows of no lane, and of a span of 0 seconds.
+# Notes are rows of no lane, and of a span of 0 seconds or less.
 NOTES: Final = """
     SELECT began_us FROM counters INDEXED BY counters_of_span
     WHERE span_s = ? AND began_us >= ? AND began_us < ? ORDER BY began_us LIMIT ?
 """
+_NOTE, _RUNNING, _UNCLEAR = 0, -1, -2
+"""The spans of rows that are notes, and no counts.
+
+They are: since when counts are not written; that the only process of the file has begun, and not
+ended; that the rows of callbacks don't show all of a minute.
+"""
+_LOST: Final = "lost"
+"""The source of notes that stay for ever."""
+LAST: Final = "SELECT max(began_us) FROM counters INDEXED BY counters_of_span WHERE span_s = ?"
+NOTED: Final = """
+    SELECT seq, began_us, source FROM counters INDEXED BY counters_of_span
+    WHERE span_s = ? AND began_us >= ?
+"""
+KEEP: Final = """
+    UPDATE counters INDEXED BY counters_of_span SET source = ? WHERE span_s = ? AND began_us < ?
+"""
+_LONGEST: Final = timedelta(minutes=55)
+"""If counts were written that are so much later than a note, rows of attempts may be gone."""
+_BEFORE: Final = timedelta(minutes=3)
+"""Attempts and batches that began this long before the minute of a note may be counted after it."""
+_END: Final = datetime.max.replace(tzinfo=BEGINNING.tzinfo)
 _SPLIT: Final = {
     CountSplit.ACCOUNT: "account_sid",
     CountSplit.DESTINATION: "destination",
@@ -111,16 +134,100 @@ class SqlCounters:
             # The only process of a file; the file itself makes no negative numbers.
             lowest = self._session.read_queued("SELECT min(seq) FROM counters", ()).fetchone()
             number = min(0, (lowest and lowest[0]) or 0) - 1
-        row = (number, 0, to_us(began), 0, "", True, *_write(CallbackCounts()))
-        self._session.queue(_COUNTED, row)
+        self._note(_NOTE, began, number=number)
         return number
+
+    def _note(
+        self, span: int, began: datetime, source: str = "", *, number: int | None = None
+    ) -> None:
+        row = (span, to_us(began), 0, source, True, *_write(CallbackCounts()))
+        self._session.queue(_COUNTED, (number or self._session.new_seq(), *row))
 
     def unmark(self, number: int) -> None:
         self._session.queue(_REMOVED, (number,))
 
+    def begin(self, *, limit: int) -> RecoveredCounts:
+        since, notes = self._unwritten_since()
+        if not self._noted(_RUNNING):
+            self._note(_RUNNING, from_us(0))
+        if since is None:
+            return RecoveredCounts([], [])
+        begin = CountSpan.MINUTE.begin_of(since - _BEFORE)
+        rows = CountedRows(self._session, begin, limit=limit).read()
+        is_clear = not self._noted(_UNCLEAR, to_us(begin))
+        missing = [] if rows is None else self._missing(rows, begin, is_clear=is_clear)
+        if rows is not None and (is_clear or not (notes or missing)):
+            return RecoveredCounts(missing, notes)
+        if notes:
+            self._session.write(KEEP, (_LOST, _NOTE, to_us(_END)))
+        else:
+            self._note(_NOTE, since, _LOST)
+        return RecoveredCounts(missing, [], since)
+
+    def _unwritten_since(self) -> tuple[datetime | None, list[int]]:
+        """Return since when a killed process may not have written counts, and its notes.
+
+        It is None if no process was killed.
+        """
+        (last_minute,) = self._session.read_queued(LAST, (_seconds(CountSpan.MINUTE),)).fetchone()
+        if last_minute is not None:
+            before = from_us(last_minute) - _LONGEST
+            self._session.write(KEEP, (_LOST, _NOTE, to_us(before)))
+        notes = {seq: began for seq, began, source in self._noted(_NOTE) if source != _LOST}
+        if notes:
+            return from_us(min(notes.values())), list(notes)
+        if not self._noted(_RUNNING):
+            return None, []
+        # It was killed before it had stored a note: nearly all is written.
+        if last_minute is not None:
+            return from_us(last_minute), []
+        for span in (CountSpan.HOUR, CountSpan.DAY):
+            (last,) = self._session.read_queued(LAST, (_seconds(span),)).fetchone()
+            if last is not None:
+                return from_us(last) + span.length, []
+        return from_us(0), []
+
+    def _missing(
+        self,
+        rows: dict[tuple[datetime, str, str, str], CallbackCounts],
+        since: datetime,
+        *,
+        is_clear: bool,
+    ) -> list[CountedMinute]:
+        """Return by how much rows exceed the stored counts of minutes."""
+        sums = self.sums(CountFilter(since, _END), CountSpan.MINUTE, split=CountSplit, limit=2**62)
+        stored = {one[:4]: one.counts for one in sums}
+        missing = list[CountedMinute]()
+        for place, counts in sorted(rows.items()):
+            more = counts.beyond(stored.get(place, CallbackCounts()))
+            if not is_clear:
+                more.discarded = 0  # it may have failed before, and count as that
+            if more != CallbackCounts():
+                began, account_sid, destination, source = place
+                missing.append(
+                    CountedMinute(began, account_sid, destination, source_named(source), more)
+                )
+        return missing
+
+    def end(self) -> None:
+        for seq, *_ in self._noted(_RUNNING):
+            self.unmark(seq)
+
+    def note_lost(self, minutes: Collection[datetime]) -> None:
+        for minute in minutes:
+            self._note(_NOTE, minute, _LOST)
+
+    def note_unclear(self, minute: datetime) -> None:
+        self._note(_UNCLEAR, minute)
+
+    def _noted(self, span: int, since_us: int = 0) -> list[tuple[int, int, str]]:
+        """Return the numbers, minutes and sources of notes."""
+        rows = self._session.read_queued(NOTED, (span, since_us)).fetchall()
+        return [(seq, began_us, source) for seq, began_us, source in rows]
+
     def gaps(self, since: datetime, until: datetime, *, now: datetime) -> list[CountGap]:
         period = map(to_us, noted_between(since, until, now))
-        rows = self._session.read_queued(NOTES, (0, *period, MOST_GAPS + 1))
+        rows = self._session.read_queued(NOTES, (_NOTE, *period, MOST_GAPS + 1))
         return gaps_of([from_us(began_us) for (began_us,) in rows], since, until)
 
     def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
@@ -145,7 +252,9 @@ class SqlCounters:
         about = _seconds(span), to_us(before), limit
         old = self._session.read_queued(OLDEST, about).fetchall()
         if span is CountSpan.DAY and not old:
-            old = self._session.read_queued(OLDEST, (0, *about[1:])).fetchall()
+            old = self._session.read_queued(OLDEST, (_NOTE, *about[1:])).fetchall()
+        if span is CountSpan.MINUTE and not old:
+            old = self._session.read_queued(OLDEST, (_UNCLEAR, *about[1:])).fetchall()
         for (seq,) in old:
             self._session.queue(_REMOVED, (seq,))
         return 0 if len(old) == limit else None
