@@ -4,6 +4,7 @@ The server counts by the second here, so that a short test has many minutes.
 """
 
 import asyncio
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -14,10 +15,15 @@ from typing import Final
 import pytest
 
 from ringback.core import callback_counts
+from ringback.core.callback_counts import CountGap
 from ringback.data_folder import DataFolder
-from tests.counted_rows import counts_of_rows, counts_stored
+from ringback.ports import Transaction
+from ringback.postgres_database import PostgresDatabase
+from tests.counted_rows import Counted, counts_of_rows, counts_stored
 from tests.crash import short_minutes
+from tests.crash.cluster import a_cluster
 from tests.crash.production import Production, create_account, in_production
+from tests.crash.short_minutes import MINUTE
 from tests.receivers import OK, ReceivedRequest, RecordingReceiver
 from tests.served import asked_until
 
@@ -87,16 +93,38 @@ async def test_after_kills_the_counts_are_exact(
                     await server.kill()
                     await loading
     data = DataFolder(tmp_path)
-    stored, rows = await asyncio.to_thread(
-        data.transact, lambda tx: (counts_stored(tx), counts_of_rows(tx))
-    )
-    assert stored == rows
-    now = datetime.now(UTC) + timedelta(minutes=5)
-    gaps = await asyncio.to_thread(
-        data.transact, lambda tx: tx.counters.gaps(now - timedelta(hours=1), now, now=now)
-    )
-    assert gaps == []
+    stored, rows, gaps = await asyncio.to_thread(data.transact, counts_and_gaps)
+    assert (stored, gaps) == (rows, [])
     # It would prove nothing if little was counted.
     assert len({place[2] for place in stored}) > destinations / 2
     assert sum(one.failed for one in stored.values()) > 0
     assert sum(one.retried for one in stored.values()) > 0
+
+
+@pytest.mark.long
+async def test_after_kills_with_a_database_missing_counts_are_incomplete(tmp_path: Path) -> None:
+    random = Random(1)
+    async with (
+        RecordingReceiver(answer=answer, host="0.0.0.0") as receiver,
+        a_cluster(tmp_path, command=SERVER) as cluster,
+    ):
+        for _ in range(2):
+            async with cluster.running("all", sys.stderr, "--schedule", "300ms") as server:
+                loading = asyncio.create_task(load(server, receiver.port, 100, random))
+                await asyncio.sleep(random.uniform(2.5, 3.5))
+                await server.kill()
+                await loading
+        data = PostgresDatabase(cluster.url, None, tmp_path / "ringback.key", tmp_path)
+        stored, rows, gaps = await asyncio.to_thread(data.transact, counts_and_gaps)
+    missing = {place[0] for place in rows if stored.get(place) != rows[place]}
+    shown = [one for one in missing if any(gap.overlaps(one, one + MINUTE) for gap in gaps)]
+    assert sorted(shown) == sorted(missing)
+    assert len(missing) > 0
+    assert sum(one.accepted for one in stored.values()) > 0
+
+
+def counts_and_gaps(tx: Transaction) -> tuple[Counted, Counted, list[CountGap]]:
+    """Return the stored counts, those of the rows, and what is shown as incomplete later."""
+    now = datetime.now(UTC) + timedelta(minutes=5)
+    gaps = tx.counters.gaps(now - timedelta(hours=1), now, now=now)
+    return counts_stored(tx), counts_of_rows(tx), gaps

@@ -131,6 +131,12 @@ ALLOWED: Final = (
         r"SCAN .* INDEX waiting_of_account",
         "once, at the start",
     ),
+    (
+        r"FROM accounts CROSS JOIN outcomes",
+        r"SCAN accounts USING COVERING INDEX",
+        "of all accounts, once, at the start after a kill",
+    ),
+    (r"FROM waiting WHERE updated_us >= ", r"SCAN waiting$", "likewise"),
     (r"SELECT total\(due_us", r"SCAN waiting$", "now and then, beside commits"),
     (r"FROM accounts WHERE true", r"SCAN accounts", "the query is for all accounts"),
     (r"FROM api_keys WHERE true", r"SCAN api_keys", "the query is for all accounts"),
@@ -539,6 +545,9 @@ def uses(tx: Transaction) -> None:
 
 
 def counters(tx: Transaction) -> None:
+    for _ in range(2):
+        tx.counters.begin(limit=9999)
+    tx.counters.mark(NOW)
     counted = CountedMinute(NOW, *OUR_LANE, Source.KORE, CallbackCounts(accepted=1))
     tx.counters.add([counted, counted])
     for whose, where in product((None, OURS), (None, OUR_LANE.destination)):
@@ -547,6 +556,15 @@ def counters(tx: Transaction) -> None:
             tx.counters.sums(which, span, split=split, is_total=is_total, limit=9)
     tx.counters.roll_up(CountSpan.HOUR, NOW + DAY, limit=1)
     tx.counters.remove(CountSpan.MINUTE, NOW + DAY, limit=1)
+    tx.counters.note_unclear(NOW)
+    tx.counters.note_lost([NOW])
+    tx.counters.begin(limit=9999)
+    tx.counters.end()
+    tx.counters.mark(NOW)
+    tx.counters.begin(limit=0)
+    tx.counters.gaps(NOW - DAY, NOW + DAY, now=NOW)
+    for span in (*CountSpan, *CountSpan):
+        tx.counters.remove(span, NOW + DAY, limit=9)
 
 
 def destinations(tx: Transaction) -> None:

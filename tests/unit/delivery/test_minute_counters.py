@@ -250,6 +250,12 @@ async def test_counts_that_cannot_be_stored_do_not_stop_the_others(
     store.when_asked = fail
     await writer.write()
     assert "1 counts can't be stored, and are lost" in caplog.messages
+    # All later minutes are written, but these counts are missing for ever.
+    clock.advance(5 * MINUTE)
+    (gap,) = await store.read(
+        lambda tx: tx.counters.gaps(AT - 60 * MINUTE, clock.now(), now=clock.now())
+    )
+    assert gap.overlaps(AT, AT + MINUTE)
     counters.accepted(CALLBACK)
     await writer.write()
     assert await accepted_in(store) == [1]

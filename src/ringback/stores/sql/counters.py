@@ -153,7 +153,7 @@ class SqlCounters:
         if since is None:
             return RecoveredCounts([], [])
         begin = CountSpan.MINUTE.begin_of(since - _BEFORE)
-        rows = CountedRows(self._session, begin, limit=limit).read()
+        rows = CountedRows(self._session, begin, limit=limit).count()
         is_clear = not self._noted(_UNCLEAR, to_us(begin))
         missing = [] if rows is None else self._missing(rows, begin, is_clear=is_clear)
         if rows is not None and (is_clear or not (notes or missing)):

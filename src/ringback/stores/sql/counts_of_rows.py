@@ -61,7 +61,7 @@ class CountedRows:
         self._left = limit
         self._counts = dict[MinutePlace, CallbackCounts]()
 
-    def read(self) -> dict[MinutePlace, CallbackCounts] | None:
+    def count(self) -> dict[MinutePlace, CallbackCounts] | None:
         """Return the counts by place; None if there are more rows than may be read."""
         since_us, ids = to_us(self._since), set[int]()
         for found in (self._new(), self._found(ENDED, since_us), self._found(UNENDED, since_us)):
