@@ -79,7 +79,7 @@ KEEP: Final = """
     UPDATE counters INDEXED BY counters_of_span SET source = ? WHERE span_s = ? AND began_us < ?
 """
 _LONGEST: Final = timedelta(minutes=55)
-"""If counts were written that are so much later than a note, rows of attempts may be gone."""
+"""If counts were written this long after the minute of a note, rows of attempts may be gone."""
 _BEFORE: Final = timedelta(minutes=3)
 """Attempts and batches that began this long before the minute of a note may be counted after it."""
 _END: Final = datetime.max.replace(tzinfo=BEGINNING.tzinfo)
