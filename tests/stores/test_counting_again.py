@@ -46,7 +46,8 @@ class KilledHistory(History):
             async with self._process() as bench:
                 for _ in range(steps):
                     await self.random.choice(choices)(bench)
-                    self.clock.advance(timedelta(seconds=self.random.uniform(0, 40)))
+                    # In all, no attempt lasts for three minutes.
+                    self.clock.advance(timedelta(seconds=self.random.uniform(0, 12)))
                     await asyncio.sleep(0.01)
             if writing is not None:
                 writing.cancel()
