@@ -7,8 +7,12 @@ import pytest
 from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
+    MOST_GAPS,
     CallbackCounts,
+    CountGap,
     CountSpan,
+    gaps_of,
+    noted_between,
     quantile,
 )
 from ringback.core.callbacks.callback import CallbackStatus
@@ -129,3 +133,28 @@ def test_a_quantile_is_the_bound_up_to_which_a_part_of_the_values_lies(
     counts: list[int], part: float, bound: float | None
 ) -> None:
     assert quantile(counts, (0.1, 0.5), part) == bound
+
+
+def test_what_counts_lack_of_others_is_the_positive_difference() -> None:
+    more = CallbackCounts(3, 1, 0, 0, 0, 0, 0, {"tls": 2, "name": 1}, [2] * 13, [0] * 13)
+    less = CallbackCounts(1, 2, 0, 0, 0, 0, 0, {"tls": 1, "name": 1}, [1] * 13, [1] * 13)
+    assert more.beyond(less) == CallbackCounts(
+        *(2, 0, 0, 0, 0, 0, 0), {"tls": 1}, [1] * 13, [0] * 13
+    )
+
+
+def test_late_notes_show_gaps_within_the_time_that_is_asked_for() -> None:
+    note, since, until = AT.replace(second=0, microsecond=0), AT - HOUR, AT + HOUR
+    gap = CountGap(note - MINUTE, note + 2 * MINUTE)
+    assert gaps_of([note], since, until) == [gap]
+    assert gaps_of([note, note + 30 * MINUTE], since, until) == [
+        gap,
+        CountGap(gap.began + 30 * MINUTE, gap.ended + 30 * MINUTE),
+    ]
+    assert gaps_of([since - HOUR], since, until) == []
+    # There may be more notes than are read.
+    assert gaps_of([note] * (MOST_GAPS + 1), since, until) == [CountGap(gap.began, until)]
+    assert noted_between(since, until, until) == (
+        since - 2 * MINUTE,
+        until - 2 * MINUTE - timedelta(seconds=10),
+    )

@@ -9,6 +9,7 @@ from ringback.core.errors import (
     CallbackSourceNotConfigured,
     ConfigurationError,
     Conflict,
+    DatabaseNotReady,
     ErrorCodes,
     Forbidden,
     InvalidBearerToken,
@@ -147,3 +148,14 @@ def test_only_a_database_that_cannot_be_used_is_an_outage() -> None:
     assert is_outage(StoreUnavailable("the disk is full"))
     for other in (RecoveryPending("not yet"), QueryTimeout("too slow"), ValueError(), None):
         assert not is_outage(other)
+
+
+def test_only_the_operator_reads_the_detail_of_an_outage() -> None:
+    outage = StoreUnavailable("the database can't be used", detail="db.internal refuses it")
+    assert str(outage) == "the database can't be used"
+    assert outage.for_operator == "the database can't be used (db.internal refuses it)"
+    assert StoreUnavailable("it is away").for_operator == "it is away"
+
+
+def test_everybody_may_read_why_a_database_is_not_ready() -> None:
+    assert DatabaseNotReady("db.internal is starting", "it is starting").reason == "it is starting"

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from ringback.core.accounts.account import EVERY, Account, AccountStatus, one_account
+from ringback.core.accounts.account import EVERY, Account, AccountStatus, DamagedSecret, one_account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
 from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import PERSISTENT
@@ -55,3 +55,26 @@ def test_nobody_can_authenticate_as_a_suspended_account() -> None:
     account = an_account()
     assert not account.is_suspended
     assert replace(account, status=AccountStatus.SUSPENDED).is_suspended
+
+
+def test_a_secret_is_damaged_until_it_is_replaced() -> None:
+    secret = a_secret("")
+    unopened = (
+        DamagedSecret("auth_token", "sealed token"),
+        DamagedSecret("secondary_auth_token", "sealed second"),
+        DamagedSecret(secret.id, "sealed secret"),
+    )
+    secrets = AccountWebhookSecrets(active=secret)
+    damaged = replace(
+        an_account(auth_token=""),
+        webhook_secrets=secrets,
+        secondary_auth_token="",
+        unopened=unopened,
+    )
+    assert damaged.damaged_secrets == ["auth_token", "secondary_auth_token", secret.id]
+    assert damaged.damaged_signing_secrets == ["auth_token", secret.id]
+    assert damaged.kept_seal("auth_token") == "sealed token"
+    mended = replace(damaged, auth_token="new", secondary_auth_token=None)
+    assert mended.damaged_secrets == [secret.id]
+    assert mended.kept_seal("auth_token") is None
+    assert an_account().kept_seal("auth_token") is None

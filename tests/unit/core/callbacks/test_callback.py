@@ -409,3 +409,10 @@ def test_the_url_of_a_record_has_its_partition_key(source: Source) -> None:
     assert of_a_sim.called.wire == f"{stream.wire}?PartitionKey=HS1"
     assert record._replace(sim_sid=None).called.wire == f"{stream.wire}?PartitionKey={ACCOUNT_SID}"
     assert of_a_sim.sent_body == of_a_sim.body
+
+
+def test_an_account_does_not_see_the_address_of_a_proxy() -> None:
+    attempt = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW, "delivered")
+    assert attempt.for_account is attempt
+    through = attempt._replace(proxy="http://proxy.internal:3128")
+    assert through.for_account == attempt._replace(proxy="the operator's proxy")

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ringback.core.accounts.account import DamagedSecret
+from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import FORGED, CallbackRecord, StreamBatch
 from ringback.core.callbacks.rendering import render, render_unsent
-from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
+from ringback.core.errors import CallbackSourceNotConfigured, SecretDamaged, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.http_exchange import OutgoingRequest, SentRequestRecord
@@ -645,3 +647,21 @@ def test_the_request_of_a_stream_says_whose_it_is() -> None:
     record = a_callback()._replace(body="[{}]", stream=batch)
     assert render(record, account=an_account(), at=NOW).stream_sid == batch.stream_sid
     assert render(a_callback(), account=an_account(), at=NOW).stream_sid == ""
+
+
+# ---- damaged secrets
+
+
+def test_nothing_is_signed_by_a_damaged_secret() -> None:
+    secret = a_secret("")
+    account = replace(
+        an_account(auth_token=""),
+        webhook_secrets=AccountWebhookSecrets(active=secret),
+        unopened=(DamagedSecret("auth_token", "…"), DamagedSecret(secret.id, "…")),
+    )
+    for source, named in ((TWILIO, "Auth Token"), (KORE, "active webhook secret")):
+        with pytest.raises(SecretDamaged, match=f"the {named}, which should sign it"):
+            render(a_callback(source=source, body=BODY), account=account, at=NOW)
+    about_it = a_callback(source=KORE, body=BODY)._replace(secret_id=secret.id)
+    with pytest.raises(SecretNotFound, match="can't be decrypted"):
+        render(about_it, account=account, at=NOW)

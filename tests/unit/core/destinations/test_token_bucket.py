@@ -164,3 +164,11 @@ def test_after_the_wait_there_is_a_token(rate: float, burst: int, quiet: list[fl
         assert wait <= 1 / rate + SLACK
         now += wait + SLACK
         take(bucket, now)
+
+
+def test_it_fills_for_time_that_is_skipped() -> None:
+    bucket = a_bucket()
+    bucket.skip(1)
+    take(bucket, 0)
+    take(bucket, 0)
+    assert bucket.wait(0) == 0.5
