@@ -17,7 +17,7 @@ from typing import Final
 from ringback.runtime.open_files import may_have_run_out, require_room
 
 # `getaddrinfo` would import `encodings.idna` for the first name. Without a free descriptor then,
-# Python would remember for good that there is no such module, and no name could be looked up.
+# Python would remember for good that the module is missing, and no name could be looked up.
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """An async function that returns a host's addresses, or raises OSError or UnicodeError."""

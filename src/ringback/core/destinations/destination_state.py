@@ -106,7 +106,7 @@ class DestinationState(NamedTuple):
         return self._replace(waited_before=all_)
 
     def waited_too_long(self, limit: timedelta) -> bool:
-        """Return True if a callback that was tried had waited for so long before."""
+        """Return True if a callback that was tried had waited for this time before."""
         return max(self.waited_before.values(), default=0.0) >= limit.total_seconds()
 
     def forgetting(self, *callback_sids: str) -> Self:
