@@ -183,3 +183,10 @@ def test_no_more_is_counted_than_was_waited(
     assert timedelta(0) <= state.waited(SID, due, now) <= exact
     if len(periods) <= 20:
         assert state.waited(SID, due, now) == exact
+
+
+def test_one_callback_that_has_waited_too_long_is_enough() -> None:
+    assert not WELL.waited_too_long(MINUTE)
+    state = WELL._replace(waited_before={SID: 60.0, "CB2": 1.0})
+    assert state.waited_too_long(MINUTE)
+    assert not state.waited_too_long(MINUTE + SECOND)
