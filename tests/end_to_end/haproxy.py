@@ -19,6 +19,7 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
+    timeout check 5s
     option redispatch
 frontend clients
     bind 127.0.0.1:{port}
