@@ -152,7 +152,7 @@ db.add_command(upgrade)
 def _status_line(name: str, value: str | int | None) -> str:
     words = name.replace("_", " ")
     if "bytes" not in name or not isinstance(value, int):
-        return f"{words:<16} {value}"
+        return f"{words:<16} {'none' if value is None else value}"
     words = words.replace("bytes", "").strip() or "size"
     return f"{words.replace('  ', ' '):<16} {value:,} bytes ({value / 1e6:,.1f} MB)"
 

@@ -233,11 +233,12 @@ async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: P
     assert after["can_shrink"] == "yes"
 
 
-async def test_the_status_has_units(folder: Path) -> None:
+async def test_the_status_has_units_and_plain_words(folder: Path) -> None:
     done = CliRunner().invoke(main, ["db", "status", "--data", str(folder)])
     size = (folder / "ringback.db").stat().st_size
     assert f"size             {size:,} bytes ({size / 1e6:,.1f} MB)" in done.output.splitlines()
     assert "for ever" not in done.output
+    assert "oldest callback  none" in done.output.splitlines()
 
 
 @pytest.mark.parametrize("given", [{}, {"RINGBACK_SEAL_KEY": new_key()}])
