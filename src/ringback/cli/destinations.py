@@ -184,12 +184,22 @@ def show(*, destination: str, account: str | None, portal: "PortalClient") -> Ou
         "--ca", f"File in PEM with further authorities to trust; {_NONE} for none of them."
     ),
 )
-@option_group("What to change", _account)
+@option_group(
+    "What to change",
+    option(
+        "--unset-all",
+        is_flag=True,
+        help="Unset everything else that is set for it. Secret values that can't be decrypted can"
+        " only be replaced so.",
+    ),
+    _account,
+)
 @prints_answer
 @with_operators_portal
 def set_values(
     *,
     destination: str,
+    unset_all: bool,
     account: str | None,
     headers: tuple[str, ...],
     headers_file: Path | None,
@@ -212,6 +222,8 @@ def set_values(
     }
     if all(value is None for value in form.values()):
         raise click.UsageError("give at least one setting, such as --rate 20")
+    if unset_all:
+        form["UnsetAll"] = "yes"
     return _changed(portal, "", destination, account, form)
 
 

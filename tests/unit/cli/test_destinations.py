@@ -111,6 +111,13 @@ def test_values_are_set_shown_and_unset(ringback: Emulator) -> None:
     assert lines(ringback, "unset", HERE, "--all") == [f"set for {HERE}:", "  nothing"]
 
 
+def test_values_that_are_set_anew_take_the_place_of_all_others_at_once(ringback: Emulator) -> None:
+    run(ringback, "set", HERE, "--rate", "20", "--header", "X-A: hunter2")
+    anew = lines(ringback, "set", HERE, "--unset-all", "--header", "X-B: hunter2")
+    assert anew == [f"set for {HERE}:", "  headers            X-B: (hidden)"]
+    run(ringback, "unset", HERE, "--all")
+
+
 def test_certificates_and_headers_are_read_from_files(ringback: Emulator, tmp_path: Path) -> None:
     ca = trustme.CA()
     leaf = ca.issue_cert("ringback.example")
@@ -151,6 +158,7 @@ def test_a_test_says_how_it_ended(ringback: Emulator) -> None:
     ("words", "message"),
     [
         (("set", HERE), "give at least one setting, such as --rate 20"),
+        (("set", HERE, "--unset-all"), "give at least one setting, such as --rate 20"),
         (("unset", HERE), "name what to unset, such as rate; or give --all"),
         (("unset", HERE, "rate", "--all"), "name what to unset, such as rate; or give --all"),
         (("unset", HERE, "rates"), "'rates' is not one of"),
