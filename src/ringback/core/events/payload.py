@@ -18,35 +18,33 @@ def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
 
     The field is the one that `fields` gives, or else the parameter's name in snake case.
     """
-    plain = names.replace("!", "").split()
-    return tuple((name, fields.get(name) or as_field(name)) for name in plain)
+    return tuple((name, fields.get(name) or as_field(name)) for name in names.split())
 
 
-# For each kind of event, the names of its parameters in their order. A `!` marks a name without
-# which no form of the kind is genuine: the sources send it each time, as far as anything shows.
+# For each kind of event, the names of its parameters in their order.
 # docs/callbacks.md says which of the names come from a source and which are our own choice.
 _NAMES: Final[Mapping[type[Event], str]] = {
     # The notice shows the first five in this order, for both products; the errors follow after a
     # failure. The callback of a connectivity reset is published nowhere: ours reports the SIM.
-    SimUpdated: "ApiVersion! SimUniqueName SimSid! SimStatus! AccountSid! ErrorCode ErrorMessage",
+    SimUpdated: "ApiVersion SimUniqueName SimSid SimStatus AccountSid ErrorCode ErrorMessage",
     # In the order of a captured request; `Command` is the payload under an older name.
     SmsCommandChanged: (
-        "Status! ApiVersion! Command SimUniqueName Payload SimSid! Direction! CommandSid!"
-        " AccountSid! PayloadType! ErrorCode ErrorMessage"
+        "Status ApiVersion Command SimUniqueName Payload SimSid Direction CommandSid"
+        " AccountSid PayloadType ErrorCode ErrorMessage"
     ),
     # Names and order are like those of an SMS; the others are from the resource's fields.
     IpCommandChanged: (
-        "Status! ApiVersion! SimUniqueName Payload SimSid! SimIccid Direction! DeviceIp DevicePort"
-        " CommandSid! AccountSid! PayloadType! ErrorCode ErrorMessage"
+        "Status ApiVersion SimUniqueName Payload SimSid SimIccid Direction DeviceIp DevicePort"
+        " CommandSid AccountSid PayloadType ErrorCode ErrorMessage"
     ),
     EsimProfileChanged: (
-        "AccountSid! ApiVersion! EsimProfileSid! SimSid Iccid Eid Status! SmdpPlusAddress"
+        "AccountSid ApiVersion EsimProfileSid SimSid Iccid Eid Status SmdpPlusAddress"
         " MatchingId ActivationCode ErrorCode ErrorMessage"
     ),
     # In the order of the fields of a consumer's model class.
     CommandChanged: (
-        "CommandSid! SimSid! SimUniqueName AccountSid! ErrorCode ErrorMessage CommandStatus!"
-        " CommandMode! Command ApiVersion!"
+        "CommandSid SimSid SimUniqueName AccountSid ErrorCode ErrorMessage CommandStatus"
+        " CommandMode Command ApiVersion"
     ),
 }
 _OTHER_FIELDS: Final[Mapping[type[Event], Mapping[str, str]]] = {
@@ -58,12 +56,6 @@ PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
     event: _named(names, **_OTHER_FIELDS.get(event, {})) for event, names in _NAMES.items()
 }
 """For each kind of event: the parameter's name, and the field of the event with its value."""
-
-REQUIRED: Final[Mapping[type[Event], tuple[str, ...]]] = {
-    event: tuple(name[:-1] for name in names.split() if name.endswith("!"))
-    for event, names in _NAMES.items()
-}
-"""For each kind of event: the names of the parameters that each of its callbacks has."""
 
 EVENTS_BY_SID: Final[Mapping[str, type[Event]]] = {
     SidKind.ESIM_PROFILE: EsimProfileChanged,

@@ -4,9 +4,14 @@ from typing import Final
 
 import pytest
 
-from ringback.core.events.form_names import find_form_fault, kind_of_form, unknown_names
-from ringback.core.events.payload import PARAMETERS, REQUIRED
-from ringback.core.supersim.events import SmsCommandChanged
+from ringback.core.events.form_names import (
+    REQUIRED,
+    REQUIRED_FROM_SIMS,
+    find_form_fault,
+    kind_of_form,
+    unknown_names,
+)
+from ringback.core.events.payload import EVENTS_BY_SID, PARAMETERS
 
 HEX: Final = "0123456789abcdef" * 2
 SIM: Final = (
@@ -51,15 +56,15 @@ def without(form: tuple[tuple[str, str], ...], name: str) -> list[tuple[str, str
     return [pair for pair in form if pair[0] != name]
 
 
+def required(form: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Return the names that a form has to have; those of messages here are from a SIM."""
+    found = kind_of_form(form)
+    assert found is not None
+    return REQUIRED_FROM_SIMS.get(found[1], REQUIRED[found[1]])
+
+
 each_required_name = pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        (kind, name)
-        for kind, form in KINDS.items()
-        for found in [kind_of_form(form)]
-        if found is not None
-        for name in REQUIRED[found[1]]
-    ],
+    ("kind", "name"), [(kind, name) for kind, form in KINDS.items() for name in required(form)]
 )
 
 
@@ -119,7 +124,46 @@ def test_a_new_status_is_no_fault() -> None:
     assert find_form_fault([*without(SIM, "SimStatus"), ("SimStatus", "on_hold")]) is None
 
 
+def to_a_sim(form: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the form for a message in the other direction."""
+    other = {"received": "sent", "from_sim": "to_sim"}
+    return tuple((name, other.get(value, value)) for name, value in form)
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        (WIRELESS, {"SimSid", "SimStatus"}),
+        (to_a_sim(SMS), {"CommandSid"}),
+        (IP, {"CommandSid"}),
+        (to_a_sim(IP), {"CommandSid"}),
+        (ESIM, {"EsimProfileSid"}),
+        (COMMAND, {"CommandSid", "SimSid", "CommandStatus"}),
+        (to_a_sim(COMMAND), {"CommandSid"}),
+    ],
+    ids=["wireless", "sms to a SIM", "ip", "ip to a SIM", "esim", "command", "command to a SIM"],
+)
+def test_a_form_may_lack_each_name_that_no_source_shows(
+    form: tuple[tuple[str, str], ...], shown: set[str]
+) -> None:
+    for name in {name for name, _ in form} - shown:
+        assert find_form_fault(without(form, name)) is None, name
+        assert find_form_fault([*without(form, name), (name, "")]) is None, name
+    assert find_form_fault([pair for pair in form if pair[0] in shown]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AccountSid", "AC1"), ("SimSid", f"HS{HEX}DeviceIp"), ("Direction", "To"), ("Status", "1")],
+)
+def test_a_name_that_may_be_missing_is_there_once_and_well_formed(name: str, value: str) -> None:
+    others = without(to_a_sim(IP), name)
+    assert str(find_form_fault([*others, (name, value)])).startswith(f"its {name} is ")
+    assert find_form_fault([*to_a_sim(IP), (name, value)]) == f"it has {name} 2 times"
+
+
 def test_required_names_are_names_of_the_table() -> None:
-    for event, names in REQUIRED.items():
-        assert set(names) < {name for name, _ in PARAMETERS[event]}
-    assert "Payload" not in REQUIRED[SmsCommandChanged]  # an empty one is left out
+    for required_by_prefix in (REQUIRED, REQUIRED_FROM_SIMS):
+        for prefix, names in required_by_prefix.items():
+            assert {*names} < {name for name, _ in PARAMETERS[EVENTS_BY_SID[prefix]]}
+    assert {*REQUIRED} == {*EVENTS_BY_SID}
