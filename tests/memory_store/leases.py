@@ -111,8 +111,11 @@ class MemoryLeases:
         living = sum(end > now for end in self.ends.values())
         return max(len(self.owned_by(process)) - share_of(living), 0)
 
-    def give_back(self, shard: int, now: datetime) -> None:
-        self._pass_on(shard, None, now)
+    def give_back(self, shard: int, now: datetime, *, has_open: bool = False) -> None:
+        """Free a shard; if something is under way there, the next owner has to wait for it."""
+        old = self.owners[shard]
+        until = max(old.open_until, now + LONGEST_REQUEST + MARGIN) if has_open else old.open_until
+        self.owners[shard] = old._replace(process=None, open_until=until)
 
     def end_dead(self, process: str) -> None:
         """End the lease of a process that certainly does nothing any more."""
@@ -127,11 +130,11 @@ class MemoryLeases:
         is_locked = (f"{place}.owners", shard) in held or (f"{place}.ends", one.process) in held
         return not is_locked and not self.is_alive(one.process, now)
 
-    def _pass_on(self, shard: int, to: str | None, now: datetime) -> None:
+    def _pass_on(self, shard: int, to: str, now: datetime) -> None:
         old = self.owners[shard]
-        ended = max(now, self.ends.get(old.process or "", now)) + LONGEST_REQUEST + MARGIN
+        ended = now + LONGEST_REQUEST + MARGIN
         open_until = max(old.open_until, ended) if old.process else old.open_until
-        self.owners[shard] = Ownership(to, old.epoch + (to is not None), open_until)
+        self.owners[shard] = Ownership(to, old.epoch + 1, open_until)
 
 
 class MemoryCluster:

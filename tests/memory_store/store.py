@@ -284,8 +284,9 @@ class MemoryProcessStore:
 
         def leave(tx: Transaction) -> None:
             tables = cast("MemoryTransaction", tx).callbacks
+            under_way = tables.own_open()
             for shard in tables.leases.owned_by(self.id):
-                tables.leases.give_back(shard, tables.now())
+                tables.leases.give_back(shard, tables.now(), has_open=shard in under_way)
             tables.leases.ends.pop(self.id, None)
 
         await self._change_leases(leave)

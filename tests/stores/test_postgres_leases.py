@@ -257,6 +257,51 @@ async def test_a_dead_process_of_this_machine_loses_its_shards_at_once(
     assert left_open.callback.sid == under_way.callback.sid, "nobody waits for its request"
 
 
+async def has_moved_shards(first: PostgresStore, processes: Processes, how: str) -> PostgresStore:
+    """Return a process that has shards which the first one had before, and has nothing there."""
+    second = await processes.begin(open_for=LONG)
+    if how == "a process started":
+        for store in (second, first, first):
+            await store.cluster.renew()
+    else:
+        await first.cluster.leave()
+    assert (await second.cluster.renew()).gained
+    return second
+
+
+@pytest.mark.parametrize("how", ["a process started", "a process stopped"])
+async def test_after_a_known_death_nobody_waits_for_owners_who_had_nothing_under_way(
+    how: str, processes: Processes
+) -> None:
+    first = await processes.begin(open_for=LONG)
+    await first.cluster.renew()
+    await first.transact(lambda tx: tx.accounts.add(account(), []))
+    second = await has_moved_shards(first, processes, how)
+    shard = min(owned(second))
+    await keep(second, callback(1, url=OF_EACH_SHARD[shard]))
+    (under_way,) = await claim(second, lane=OUR_LANE._replace(destination=OF_EACH_SHARD[shard]))
+    third = await processes.begin()
+    await dies_at_once(second)
+    assert await third.cluster.end_dead()
+    assert shard in (await third.cluster.renew()).gained
+    (left_open,) = await third.transact(lambda tx: tx.callbacks.left_open())
+    assert left_open.callback.sid == under_way.callback.sid
+
+
+async def test_what_is_under_way_when_a_process_leaves_is_left_to_end(processes: Processes) -> None:
+    first = await processes.begin(open_for=LONG)
+    await first.cluster.renew()
+    await first.transact(lambda tx: tx.accounts.add(account(), []))
+    await keep(first, callback(1))
+    (under_way,) = await claim(first)
+    second = await processes.begin()
+    await first.cluster.leave()
+    assert (await second.cluster.renew()).still_open == {HOST: 1}
+    assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+    await settle(first, ended(under_way, NoRetryNeeded()))
+    assert (await found(second, 1)).status is CallbackStatus.DELIVERED
+
+
 @pytest.mark.parametrize("place", ["another machine", "another boot", "another user"])
 async def test_a_process_of_another_place_is_not_taken_for_dead(
     place: str, first: PostgresStore, processes: Processes, monkeypatch: pytest.MonkeyPatch

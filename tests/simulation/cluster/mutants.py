@@ -41,7 +41,6 @@ _look = DueCallbacks._look
 _renew = MemoryCluster.renew
 _take_over = WorkTakeover._take_over
 _settle = settlement_writer._settle
-_pass_on = MemoryLeases._pass_on
 _settle_in_store = MemoryCallbacks.settle
 
 
@@ -78,13 +77,6 @@ def _in_lane_or_open(
     runs = ((self.callbacks[sid], run) for sid, run in self.runs.items())
     open_ = [(now, one) for one, run in runs if lane_of(one) == lane and run.epoch < epoch]
     return _in_lane(self, lane, since) + open_
-
-
-def _pass_on_at_once(self: MemoryLeases, shard: int, to: str | None, now: datetime) -> None:
-    old = self.owners[shard]
-    _pass_on(self, shard, to, now)
-    if to is None:
-        self.owners[shard] = self.owners[shard]._replace(open_until=old.open_until)
 
 
 async def _renew_and_look_at_the_clock(self: MemoryCluster) -> LeaseChange:
@@ -185,10 +177,7 @@ MUTANTS: Final = {
         "patient", (MemoryCallbacks, "_is_left_open", _is_of_any_owner)
     ),
     "gives shards back with open attempts": _mutant(
-        "patient",
-        (MemoryCallbacks, "own_open", lambda self: set[int]()),
-        (MemoryLeases, "_pass_on", _pass_on_at_once),
-        where=_hands_over,
+        "patient", (MemoryCallbacks, "own_open", lambda self: set[int]()), where=_hands_over
     ),
     "counts its lease from the end of the renewal": _mutant(
         "leased", (MemoryCluster, "renew", _renew_and_look_at_the_clock), within=150

@@ -120,41 +120,37 @@ _RENEW: Final = """
 _DEAD: Final = """
     SELECT worker FROM workers WHERE lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED
 """
-# Requests of the old owner may have begun until its lease ended.
-_OPEN_UNTIL: Final = """
-    greatest(
-        open_until,
-        clock_timestamp() + ?,
-        (SELECT lease_until FROM workers WHERE workers.worker = shard_leases.worker) + ?
-    )
-"""
-_TAKE: Final = f"""
+# What the old owner had under way may go on, also if the database's clock was set meanwhile.
+_TAKE: Final = """
     WITH free AS (
         SELECT shard FROM shard_leases
         WHERE worker IS NULL OR worker = ANY (?) OR worker NOT IN (SELECT worker FROM workers)
         ORDER BY random() LIMIT ? FOR UPDATE SKIP LOCKED
     )
     UPDATE shard_leases SET worker = ?, epoch = epoch + 1,
-        open_until = CASE WHEN worker IS NULL THEN open_until ELSE {_OPEN_UNTIL} END
+        open_until = CASE WHEN worker IS NULL THEN open_until
+            ELSE greatest(open_until, clock_timestamp() + ?) END
     FROM free WHERE shard_leases.shard = free.shard
 """
+_HAS_OPEN: Final = """EXISTS (
+    SELECT FROM open_attempts
+    WHERE open_attempts.shard = shard_leases.shard AND open_attempts.epoch = shard_leases.epoch
+)"""
+# The process begins no requests there any more. So if nothing is under way, the next owner has to
+# wait for nobody, and must not: a shard may move often, and others may have attempts there.
 _GIVE_BACK: Final = f"""
-    UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL}
-    WHERE worker = ? AND shard = ANY (?)
-        AND NOT EXISTS (
-            SELECT FROM open_attempts
-            WHERE open_attempts.shard = shard_leases.shard
-                AND open_attempts.epoch = shard_leases.epoch
-        )
+    UPDATE shard_leases SET worker = NULL
+    WHERE worker = ? AND shard = ANY (?) AND NOT {_HAS_OPEN}
+"""
+_LEAVE: Final = f"""
+    UPDATE shard_leases SET worker = NULL,
+        open_until = CASE WHEN {_HAS_OPEN} THEN greatest(open_until, clock_timestamp() + ?)
+            ELSE open_until END
+    WHERE worker = ?
 """
 # Shards without an attempt of ours under way come first, since they can be returned soon.
-_OWNED: Final = """
-    SELECT shard, epoch FROM shard_leases WHERE worker = ?
-    ORDER BY EXISTS (
-        SELECT FROM open_attempts
-        WHERE open_attempts.shard = shard_leases.shard
-            AND open_attempts.epoch = shard_leases.epoch
-    ), shard
+_OWNED: Final = f"""
+    SELECT shard, epoch FROM shard_leases WHERE worker = ? ORDER BY {_HAS_OPEN}, shard
 """
 _STILL_OPEN: Final = """
     SELECT destination, count(*) FROM shard_leases
@@ -216,8 +212,7 @@ def renew(
     if excess < 0:
         with connection.transaction():
             dead = [worker for (worker,) in execute(connection, _DEAD)]
-            ends = own.open_for, own.open_for
-            execute(connection, _TAKE, [dead, -excess, own.worker, *ends])
+            execute(connection, _TAKE, [dead, -excess, own.worker, own.open_for])
     elif excess > 0 and returning:
         _give_back(connection, own, [shard for shard in before if shard in returning][:excess])
     owned = _owned_by(connection, own)
@@ -243,11 +238,7 @@ def end_dead(connection: Connection, own: WorkerIdentity) -> dict[str, bool]:
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
     """Give all shards back, also those with attempts under way, and delete the process's row."""
-    execute(
-        connection,
-        f"UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL} WHERE worker = ?",
-        [own.open_for, own.open_for, own.worker],
-    )
+    execute(connection, _LEAVE, [own.open_for, own.worker])
     execute(connection, "DELETE FROM held_leases WHERE worker = ?", [own.worker])
     execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
     own.release_life()
@@ -271,7 +262,7 @@ def members(connection: Connection) -> list[ClusterMember]:
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
     """Return those of these shards in which the process has no attempt under way."""
-    execute(connection, _GIVE_BACK, [own.open_for, own.open_for, own.worker, [*surplus]])
+    execute(connection, _GIVE_BACK, [own.worker, [*surplus]])
 
 
 def _owned_by(connection: Connection, own: WorkerIdentity) -> dict[int, int]:
