@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, begin
@@ -49,7 +50,8 @@ class Processes:
         self._stack = stack
 
     async def begin(self, **options: Any) -> PostgresStore:
-        given = {"lease": LONG, "open_for": timedelta(0), **options}
+        # Requests of earlier owners have ended long ago, even if the clock is set back.
+        given = {"lease": LONG, "open_for": -LONG, **options}
         store = PostgresStore.open(self.bench.dsn, VAULT, PostgresOptions(**given))
         self._stack.push_async_callback(store.close)
         return store
@@ -426,6 +428,31 @@ async def test_a_result_is_saved_if_nobody_has_found_the_attempt_yet(
     await settle(first, ended(late, NoRetryNeeded()))
     assert (await found(second, 1)).status is CallbackStatus.DELIVERED
     assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+
+
+@pytest.mark.parametrize("locked", ["shard_leases", "workers"])
+async def test_a_takeover_that_finds_a_row_locked_comes_with_the_next_renewal(
+    locked: str, first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1))
+    (under_way,) = await claim(first)
+    second = await processes.begin()
+    end_lease = "UPDATE workers SET lease_until = '-infinity' WHERE worker = %s"
+    processes.bench.connection.execute(end_lease, [first.cluster.worker])
+    ours = "worker = (SELECT worker FROM shard_leases WHERE shard = %s)"
+    place = "shard = %s" if locked == "shard_leases" else ours
+    with psycopg.connect(processes.bench.dsn.text) as third:
+        third.execute(f"SELECT FROM {locked} WHERE {place} FOR SHARE".encode(), [shard_of(HOST)])
+        gained = (await second.cluster.renew()).gained
+        assert len(gained) == (SHARDS - 1 if locked == "shard_leases" else 0)
+        assert shard_of(HOST) not in gained
+        assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert shard_of(HOST) in (await second.cluster.renew()).gained
+    (left_open,) = await second.transact(lambda tx: tx.callbacks.left_open())
+    assert (left_open.callback, left_open.run) == (under_way.callback, under_way.run)
+    await settle(second, ended(left_open, RetryNow(), result=AttemptResult(UnknownOutcome())))
+    assert numbers_of(await claim(second)) == [1]
+    assert [each.result for each in await attempts_of(second, 1)][:1] == ["unknown"]
 
 
 async def test_an_attempt_is_left_open_only_once_its_request_must_have_ended(
