@@ -31,7 +31,7 @@ from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
 from tests.crash.load import Client, Promises, Site
 from tests.crash.production import RINGBACK, Log, Production, ready
 from tests.crash.soak import FORESEEN, run_and_report, unforeseen
-from tests.crash.waits import GRAVEST_FIRST, Fault
+from tests.crash.waits import GRAVEST_FIRST, Fault, Span
 from tests.databases import OwnPair, debian_programs, postgres_programs
 
 ROLES: Final = ("worker", "worker", "worker", "api", "api")
@@ -54,6 +54,10 @@ breaker = false
 hold = "none"
 """
 _STARTS_WITHIN: Final = 60
+_KILLS: Final = ("kills", "immediate restarts")
+_ENDS: Final = ("stops", *_KILLS)
+_OF_PROCESSES: Final = ("freezes", *_ENDS)
+_OF_THE_DATABASE: Final = ("database crashes", "database stops")
 _ENDS_WITHIN: Final = 120
 
 
@@ -88,7 +92,14 @@ class Plan(NamedTuple):
     """With a finite time, there is a standby."""
     pooler_kills_every: float = math.inf
     """With a finite time, the processes use a PgBouncer."""
+    roles: tuple[str, ...] = ROLES
+    faults: frozenset[str] = frozenset(GRAVEST_FIRST)
+    """The kinds of faults that happen, as far as the plan has them at all."""
     command: tuple[str, ...] = RINGBACK
+
+    def has(self, *kinds: str) -> bool:
+        """Return True if one of these kinds of faults happens."""
+        return not self.faults.isdisjoint(kinds)
 
     def in_turn(self, at: float, *, is_of_process: bool) -> float:
         """Return when a fault comes that would come `at` seconds after the begin of all faults."""
@@ -140,6 +151,10 @@ class ClusterSoak:
     """All faults, in the order in which they began."""
     promises: Promises = field(default_factory=Promises)
     clients_stopped: float = math.inf
+    without_workers: list[Span] = field(default_factory=list[Span])
+    _workers: set[str] = field(default_factory=set[str])
+    """Those that run; a frozen one does, too."""
+    _without_since: float = field(default_factory=time.time)
     _database_changes: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> Evidence:
@@ -169,10 +184,23 @@ class ClusterSoak:
         """How many faults there were."""
         return sum(self.counts[name] for name in GRAVEST_FIRST)
 
-    def note(self, kind: str) -> None:
-        """Count a fault that begins now."""
+    def note(self, kind: str, *, of: str = "", seconds: float = 0) -> None:
+        """Count a fault that begins now, and goes on for some seconds."""
         self.counts[kind] += 1
-        self.noted.append(Fault(kind, time.time()))
+        self.noted.append(Fault(kind, time.time(), of, seconds))
+
+    def begins(self, name: str) -> None:
+        """Note that a process can work from now on."""
+        if not name.startswith("api"):
+            if not self._workers:
+                self.without_workers.append(Span(self._without_since, time.time()))
+            self._workers.add(name)
+
+    def ends(self, name: str) -> None:
+        """Note that a process does not work any more."""
+        if name in self._workers:
+            self._workers.remove(name)
+            self._without_since = time.time()
 
     def faults_logged(self) -> list[str]:
         """Return unexpected lines of the servers' logs."""
@@ -188,10 +216,10 @@ class ClusterSoak:
             )
             for number in range(plan.clients)
         ]
-        all_are_up, is_over = asyncio.Barrier(len(ROLES) + 1), asyncio.Event()
+        all_are_up, is_over = asyncio.Barrier(len(plan.roles) + 1), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             sending = [group.create_task(client.work()) for client in clients]
-            for number, role in enumerate(ROLES):
+            for number, role in enumerate(plan.roles):
                 member = _Member(self, cluster, site, role, self._random(f"p{number}"))
                 group.create_task(member.live(all_are_up, is_over))
             await all_are_up.wait()
@@ -213,14 +241,19 @@ class ClusterSoak:
     async def _break_the_database(self, cluster: Cluster) -> None:
         plan, ends = self.plan, asyncio.get_running_loop().time() + self.plan.seconds
         async with asyncio.TaskGroup() as group:
-            for every, break_it in (
-                (plan.cuts_every, self._cut_a_connection),
-                (plan.database_stops_every, self._stop_the_database),
-                (plan.connections_taken_every, self._take_all_connections),
-                (plan.promotions_every, self._promote_the_standby),
-                (plan.pooler_kills_every, self._kill_the_pooler),
+            for kinds, every, break_it in (
+                (("connections cut",), plan.cuts_every, self._cut_a_connection),
+                (_OF_THE_DATABASE, plan.database_stops_every, self._stop_the_database),
+                (
+                    ("times without connections",),
+                    plan.connections_taken_every,
+                    self._take_all_connections,
+                ),
+                (("standbys promoted",), plan.promotions_every, self._promote_the_standby),
+                (("poolers killed",), plan.pooler_kills_every, self._kill_the_pooler),
             ):
-                group.create_task(self._again_and_again(every, break_it, cluster, ends))
+                if plan.has(*kinds):
+                    group.create_task(self._again_and_again(every, break_it, cluster, ends))
             await asyncio.sleep(plan.seconds)
 
     async def _again_and_again(
@@ -250,9 +283,11 @@ class ClusterSoak:
             self.note("connections cut")
 
     async def _stop_the_database(self, cluster: Cluster, random_source: Random) -> None:
-        is_crash, database = random_source.random() < 0.5, cluster.database
+        kinds = [kind for kind in _OF_THE_DATABASE if self.plan.has(kind)]
+        kind, database = random_source.choice(kinds), cluster.database
         async with self._database_changes:
-            self.note("database crashes" if is_crash else "database stops")
+            self.note(kind)
+            is_crash = kind == "database crashes"
             await asyncio.to_thread(database.crash if is_crash else database.stop)
             await asyncio.sleep(random_source.uniform(0, 2))
             await asyncio.to_thread(database.start)
@@ -308,6 +343,7 @@ class ClusterSoak:
         return Evidence(
             asked=self.promises.asked,
             answers=self.promises.answers,
+            answered_at=self.promises.answered_at,
             records=found.records,
             arrivals=[arrival for receivers in sets for arrival in receivers.arrivals],
             steady=places(*STEADY),
@@ -345,17 +381,26 @@ class _Member:
                     # It found no database; its supervisor starts it again.
                     counts["starts without a database"] += 1
                     away = 0.3
-                elif (due := self._next_end(ends)) < ends:
-                    await self._leave_alone(process, asyncio.sleep(due - loop.time()))
-                    away = await self._end_early(server)
                 else:
-                    await self._leave_alone(process, is_over.wait())
-                    if code := await server.stop():
-                        raise Unexpected(f"the last stop ended with {code}")
+                    away = await self._break_again_and_again(server, ends, is_over)
             await asyncio.sleep(away)
 
-    def _next_end(self, ends: float) -> float:
-        """Return when the process that has just started should end, by the event loop's clock."""
+    async def _break_again_and_again(
+        self, server: Production, ends: float, is_over: asyncio.Event
+    ) -> float:
+        """Break it until it has ended; return the time until it should start again."""
+        loop, process = asyncio.get_running_loop(), server.process
+        while (due := self._next_fault(ends)) < ends:
+            await self._leave_alone(process, asyncio.sleep(due - loop.time()))
+            if (away := await self._break(server)) is not None:
+                return away
+        await self._leave_alone(process, is_over.wait())
+        if code := await server.stop():
+            raise Unexpected(f"the last stop ended with {code}")
+        return 0
+
+    def _next_fault(self, ends: float) -> float:
+        """Return when the next fault of the process is due, by the event loop's clock."""
         plan, now = self.soak.plan, asyncio.get_running_loop().time()
         began = ends - plan.seconds
         at = now - began + self.random_source.uniform(*plan.lives)
@@ -378,9 +423,14 @@ class _Member:
     async def _started(self, process: asyncio.subprocess.Process) -> Production | None:
         async with asyncio.timeout(_STARTS_WITHIN):
             server = await ready(process, self.cluster.credentials)
-        if server is not None and self.role == "api":
-            self.site.opens(server.address)
+        if server is not None:
+            self.soak.begins(self._name_of(process))
+            if self.role == "api":
+                self.site.opens(server.address)
         return server
+
+    def _name_of(self, process: asyncio.subprocess.Process) -> str:
+        return f"{self.role} {process.pid}"
 
     async def _leave_alone(
         self, process: asyncio.subprocess.Process, until: Coroutine[Any, Any, object]
@@ -393,21 +443,26 @@ class _Member:
             raise Unexpected(f"a process ended by itself, with {process.returncode}")
         ending.cancel()
 
-    async def _end_early(self, server: Production) -> float:
-        """Kill the process; before that, it may be frozen, or have the time to stop.
+    async def _break(self, server: Production) -> float | None:
+        """Freeze the process, kill it, or both; instead of a kill, it may have the time to stop.
 
-        Returns the time until it should start again.
+        Returns the time until it should start again; None if it goes on.
         """
-        process, note, choice = server.process, self.soak.note, self.random_source.random()
-        if choice < 0.15:
-            note("freezes")
+        plan, process, note = self.soak.plan, server.process, self.soak.note
+        choice, name = self.random_source.random(), self._name_of(process)
+        if plan.has("freezes") and (choice < 0.15 or not plan.has(*_ENDS)):
+            seconds = self.random_source.uniform(0, plan.frozen)
+            note("freezes", of=name, seconds=seconds)
             server.signal(signal.SIGSTOP)
-            await asyncio.sleep(self.random_source.uniform(0, self.soak.plan.frozen))
+            await asyncio.sleep(seconds)
             server.signal(signal.SIGCONT)
             await self._leave_alone(process, asyncio.sleep(self.random_source.uniform(0, 4)))
+        if not plan.has(*_ENDS):
+            return None
         self.site.closes(server.address)
-        if choice > 0.8:
-            note("stops")
+        self.soak.ends(name)
+        if plan.has("stops") and (choice > 0.8 or not plan.has(*_KILLS)):
+            note("stops", of=name)
             server.signal(signal.SIGTERM)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.random_source.uniform(0, 5)):
@@ -416,10 +471,15 @@ class _Member:
                 if process.returncode:
                     raise Unexpected(f"a stop ended with {process.returncode}")
                 return 0
-        is_at_once = self.random_source.random() < 0.5
-        note("immediate restarts" if is_at_once else "kills")
+        kind = self._a_kill()
+        note(kind, of=name)
         process.kill()
-        return 0 if is_at_once else self.random_source.uniform(0, self.soak.plan.away)
+        return self.random_source.uniform(0, plan.away) if kind == "kills" else 0
+
+    def _a_kill(self) -> str:
+        """Return the kind of a kill: one of those that happen, if there are any."""
+        kinds = [kind for kind in _KILLS if self.soak.plan.has(kind)]
+        return self.random_source.choice(kinds or _KILLS)
 
 
 # It takes a tenth of a second, so that it can be asked again at once.
@@ -459,6 +519,14 @@ _SERVERS: Final[dict[str, Callable[[], Path]]] = {
 }
 
 
+def _kinds(text: str) -> frozenset[str]:
+    """Return the kinds of faults in a text; none if it says so."""
+    kinds = frozenset(text.split(",")) - {"none"}
+    if unknown := kinds.difference(GRAVEST_FIRST):
+        raise argparse.ArgumentTypeError(f"not a kind of fault: {', '.join(sorted(unknown))}")
+    return kinds
+
+
 def main() -> int:
     """Run a soak, and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -482,10 +550,27 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=randrange(1_000_000), help="for all random choices"
     )
+    parser.add_argument(
+        "--faults",
+        type=_kinds,
+        default=frozenset(GRAVEST_FIRST),
+        help=f"only these, with commas between: {', '.join(GRAVEST_FIRST)}; or none",
+    )
+    parser.add_argument(
+        "--processes",
+        type=lambda text: tuple(text.split(",")),
+        default=ROLES,
+        help="the role of each, with commas between",
+    )
     asked = parser.parse_args()
     plan = SHORT if asked.short else LONG
     if asked.rate:
         plan = MEASURED._replace(rate=asked.rate)
+    plan = plan._replace(faults=asked.faults, roles=asked.processes)
+    if not plan.has("standbys promoted"):
+        plan = plan._replace(promotions_every=math.inf)
+    if not plan.has(*_OF_PROCESSES) or plan.faults <= {*_OF_PROCESSES}:
+        plan = plan._replace(turn=0)
     if asked.seconds:
         plan = plan._replace(seconds=asked.seconds)
     if asked.pooler:

@@ -27,6 +27,8 @@ class Asked(NamedTuple):
     """Those with the same one are asked for one after the other, by the same client."""
     is_due_at_once: bool = True
     """False if a time was given, or an order key: then it may wait for others."""
+    at: float = 0
+    """When the client first asked for it, in seconds since 1970."""
 
 
 class Arrival(NamedTuple):
@@ -93,6 +95,8 @@ class Evidence:
     """URLs where nothing ever arrives."""
     left_open: int = 0
     """Attempts that count as in progress."""
+    answered_at: Mapping[str, float] = field(default_factory=dict[str, float])
+    """When a client first had the answer for each idempotency key."""
 
     @cached_property
     def by_token(self) -> dict[str, list[Arrival]]:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,7 @@ class Promises:
 
     asked: dict[str, Asked] = field(default_factory=dict[str, Asked])
     answers: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    answered_at: dict[str, float] = field(default_factory=dict[str, float])
     lost: int = 0
     """How many requests were never answered."""
     refused: int = 0
@@ -109,6 +111,7 @@ class Client:
                 times -= 1
                 for key, sid in zip(keys, sids, strict=True):
                     self._promises.answers.setdefault(key, []).append(sid)
+                    self._promises.answered_at.setdefault(key, time.time())
 
     async def _ask(self, body: bytes) -> list[str] | None:
         address = await self._site.wait(self._random_source)
@@ -182,4 +185,5 @@ class Client:
             document["deliver_at"] = f"{later:%FT%T.%fZ}"
         said = key, document["url"], method, urlencode(parameters), source, batch
         is_due_at_once = not has_time and order_key is None
-        return Asked(*said, order_key=order_key, is_due_at_once=is_due_at_once), document
+        asked = Asked(*said, order_key=order_key, is_due_at_once=is_due_at_once, at=time.time())
+        return asked, document

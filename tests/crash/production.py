@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import signal
 import sys
@@ -119,6 +120,8 @@ async def spawn(
         *(*before, sys.executable, *command, *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # An installed program has its bytecode. Without it, a start takes seconds of a processor.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
     )
 
 

@@ -36,7 +36,7 @@ from tests.crash.production import (
     ready,
     spawn,
 )
-from tests.crash.waits import Fault, table
+from tests.crash.waits import Fault, Span, table
 from tests.served import asked_until
 
 FORESEEN: Final = ("callback CB", "destination.failing: ", AWAY, BACK)
@@ -82,6 +82,7 @@ class Soak:
     noted: list[Fault] = field(default_factory=list[Fault])
     promises: Promises = field(default_factory=Promises)
     clients_stopped: float = math.inf
+    without_workers: list[Span] = field(default_factory=list[Span])
 
     async def run(self) -> Evidence:
         """Kill the server `kills` times, and return the evidence."""
@@ -219,6 +220,7 @@ class Soak:
         return Evidence(
             asked=self.promises.asked,
             answers=self.promises.answers,
+            answered_at=self.promises.answered_at,
             records=found.records,
             arrivals=receivers.arrivals,
             steady=frozenset().union(*(places[kind] for kind in STEADY)),
@@ -241,6 +243,8 @@ class AnySoak(Protocol):
     promises: Promises
     clients_stopped: float
     """When the clients stopped, in seconds since 1970."""
+    without_workers: list[Span]
+    """The times in which nobody could send anything."""
 
     async def run(self) -> Evidence: ...
 
@@ -274,7 +278,9 @@ def summary(soak: AnySoak, evidence: Evidence, seconds: float) -> str:
         **statuses,
     }
     lines = [f"{name:<24}{number:>9,}" for name, number in figures.items()]
-    return "\n".join([*lines, "", table(evidence, soak.noted, soak.clients_stopped)])
+    return "\n".join(
+        [*lines, "", table(evidence, soak.noted, soak.clients_stopped, soak.without_workers)]
+    )
 
 
 def main() -> int:
