@@ -438,7 +438,7 @@ class DataFolder(StoredData):
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""
-        return check_data(self._path, self._existing_cipher)
+        return check_data(self._path, self._existing_cipher, self._mac_key)
 
     def status(self) -> dict[str, str | int | None]:
         """Return the state of the data file; raises ConfigurationError if there is none."""

@@ -619,6 +619,7 @@ def test_a_backup_that_somebody_has_changed_is_refused(
         lambda: by_hand.copy_to(DataFolder(tmp_path / "copied", KEY), lambda _: None),
     ):
         assert said in refusal(use)
+    assert any(said in check.found for check in by_hand.check() if not check.is_ok)
     assert (by_hand.folder / DATA_FILE).read_bytes() == before
 
 
@@ -724,6 +725,7 @@ def test_sqlite_reads_a_backup_as_if_it_had_no_mac(made: Path) -> None:
 
 def test_a_backup_put_in_by_hand_is_checked_once(made: Path, tmp_path: Path) -> None:
     by_hand = placed_by_hand(made, tmp_path / "by hand")
+    assert [one.found for one in by_hand.check() if one.name == "backup" and one.is_ok]
     store = by_hand.open_to_serve(StoreOptions())
     asyncio.run(store.close())
     file = by_hand.folder / DATA_FILE

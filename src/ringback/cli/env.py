@@ -1,5 +1,6 @@
 """`ringback env`: the addresses and credentials of `ringback dev`, as variables of a shell."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,4 +49,16 @@ def env(*, data: Path) -> Output:
         for name, field in _VARIABLES.items()
         if (value := getattr(dev, field)) != NO_TLS
     }
-    return values, [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return values, [f"export {name}={_quoted(value)}" for name, value in values.items()]
+
+
+def _quoted(value: str) -> str:
+    """Return a value as bash and zsh read it, all of it printable: a path can have any bytes."""
+    if value.isprintable():
+        return shlex.quote(value)
+    return f"$'{''.join(map(_escaped, os.fsencode(value)))}'"
+
+
+def _escaped(byte: int) -> str:
+    is_plain = 0x20 <= byte < 0x7F and chr(byte) not in "'\\"
+    return chr(byte) if is_plain else f"\\x{byte:02x}"

@@ -19,6 +19,7 @@ from ringback.stores.sql.consistency_checks import (
     states,
 )
 from ringback.stores.sql.sealed_columns import open_all
+from ringback.stores.sqlite.backup_mac import MacKey, is_unused_backup
 from ringback.stores.sqlite.catalogue import difference_of
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in, read_mark
@@ -54,17 +55,26 @@ class _OpenFile(NamedTuple):
     cipher: Callable[[], SecretCipher]
 
 
-def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheckResult]:
-    """Run the checks and return their results; stop at a fault that prevents the next checks."""
-    return list(_checks(path, cipher))
+def check_data(
+    path: Path, cipher: Callable[[], SecretCipher], mac_key: MacKey = lambda _: None
+) -> Sequence[IntegrityCheckResult]:
+    """Run the checks and return their results; stop at a fault that prevents the next checks.
+
+    `mac_key` has the key for the MAC of a backup that was put in by hand.
+    """
+    return list(_checks(path, cipher, mac_key))
 
 
-def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[IntegrityCheckResult]:
+def _checks(
+    path: Path, cipher: Callable[[], SecretCipher], mac_key: MacKey
+) -> Iterator[IntegrityCheckResult]:
     for check in (_check_file(path), _check_wal(path)):
         yield check
         if not check.is_ok:
             # Opening the file would destroy the evidence.
             return
+    if is_unused_backup(path):
+        yield _check_backup(path, mac_key)
     mark = read_mark(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
@@ -82,6 +92,17 @@ def _check_file(path: Path) -> IntegrityCheckResult:
     return IntegrityCheckResult(
         "file", is_ok=True, found=f"{path}, {path.stat().st_size / 1e6:.1f} MB"
     )
+
+
+def _check_backup(path: Path, mac_key: MacKey) -> IntegrityCheckResult:
+    """Check the MAC of a backup that was put in by hand, as its first start does."""
+    from ringback.stores.sqlite.restore import refuse_changed  # noqa: PLC0415 (rarely needed)
+
+    try:
+        refuse_changed(path, mac_key)
+    except ConfigurationError as refusal:
+        return IntegrityCheckResult("backup", is_ok=False, found=str(refusal))
+    return IntegrityCheckResult("backup", is_ok=True, found="put in by hand; its MAC is right")
 
 
 def _check_wal(path: Path) -> IntegrityCheckResult:

@@ -113,13 +113,7 @@ def admit(path: Path, mac_key: MacKey, tell: Callable[[str], None] | None = None
     changes nothing, if the backup is damaged or changed, if its MAC or the key to that is missing,
     or if something of other data is beside it.
     """
-    for end in ("-wal", "-journal"):
-        beside = path.with_name(f"{path.name}{end}")
-        if beside.exists() and beside.stat().st_size:
-            raise ConfigurationError(
-                f"{path} is a backup, but {beside} is of other data, and would change it: make a"
-                " new folder from the backup with `ringback restore`"
-            )
+    _refuse_other_data(path)
     with _checked_copy(path, path, tell or _log.info) as draft:
         _verify(path, draft, mac_key, _MOVE)
         note = _note_in(draft, path)
@@ -133,6 +127,27 @@ def admit(path: Path, mac_key: MacKey, tell: Callable[[str], None] | None = None
         path,
         f"{note.made:%Y-%m-%d %H:%M:%S}",
     )
+
+
+def refuse_changed(path: Path, mac_key: MacKey) -> None:
+    """Raise ConfigurationError if `admit` would refuse this backup; changes nothing.
+
+    Damage that the MAC does not show is left to other checks.
+    """
+    _refuse_other_data(path)
+    mac = _refuse_incomplete(path)
+    _refuse_wrong(path, path, mac, _key_of(path, mac, mac_key, _MOVE))
+
+
+def _refuse_other_data(path: Path) -> None:
+    """Raise ConfigurationError if a log of other data lies beside a backup put in by hand."""
+    for end in ("-wal", "-journal"):
+        beside = path.with_name(f"{path.name}{end}")
+        if beside.exists() and beside.stat().st_size:
+            raise ConfigurationError(
+                f"{path} is a backup, but {beside} is of other data, and would change it: make a"
+                " new folder from the backup with `ringback restore`"
+            )
 
 
 @contextmanager
@@ -171,13 +186,17 @@ def _verify(backup: Path, draft: Path, mac_key: MacKey, advice: str | None) -> b
     key = _key_of(backup, mac, mac_key, advice)
     if mac is None:
         return False
-    if key is not None and not mac.is_right(draft, key):
+    _refuse_wrong(draft, backup, mac, key)
+    os.truncate(draft, draft.stat().st_size - MAC_SIZE)
+    return key is not None
+
+
+def _refuse_wrong(file: Path, backup: Path, mac: BackupMac | None, key: bytes | None) -> None:
+    if mac is not None and key is not None and not mac.is_right(file, key):
         raise ConfigurationError(
             f"{backup} was changed or damaged after it was made: its MAC is not that of its"
             " content. Get it again, or use another backup"
         )
-    os.truncate(draft, draft.stat().st_size - MAC_SIZE)
-    return key is not None
 
 
 def _key_of(
