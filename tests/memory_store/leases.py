@@ -124,6 +124,9 @@ class MemoryLeases:
             self.owners[shard] = old._replace(process=None)
         self.ends.pop(process, None)
 
+    def has_free(self, now: datetime) -> bool:
+        return any(not self.is_alive(one.process, now) for one in self.owners.values())
+
     def _is_free(self, shard: int, one: Ownership, now: datetime) -> bool:
         # A lease that is just being extended must not be taken for one that has ended.
         held, place = self.locks.held, ".callbacks.leases"

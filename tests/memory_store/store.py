@@ -295,11 +295,12 @@ class MemoryProcessStore:
         """End the leases of dead processes; see `ports.Cluster`."""
 
         def end(tx: Transaction) -> bool:
-            leases = cast("MemoryTransaction", tx).callbacks.leases
+            tables = cast("MemoryTransaction", tx).callbacks
+            leases = tables.leases
             dead = [one for one in leases.ends if one != self.id and self.is_known_dead(one)]
             for one in dead:
                 leases.end_dead(one)
-            return bool(dead)
+            return leases.has_free(tables.now())
 
         return await self._change_leases(end)
 

@@ -259,6 +259,33 @@ async def test_a_dead_process_of_this_machine_loses_its_shards_at_once(
     assert left_open.callback.sid == under_way.callback.sid, "nobody waits for its request"
 
 
+@pytest.mark.parametrize("how", ["it is known dead", "its lease has ended", "it has left"])
+async def test_all_others_learn_at_once_that_a_process_has_left_shards(
+    how: str, first: PostgresStore, processes: Processes
+) -> None:
+    second, third = await processes.begin(), await processes.begin(role=Role.WORKER)
+    api = await processes.begin(role=Role.API)
+    for _ in range(3):
+        for store in (first, second, third):
+            await store.cluster.renew()
+    assert [await one.cluster.end_dead() for one in (first, second, third)] == [False] * 3
+    match how:
+        case "it is known dead":
+            await dies_at_once(first)
+        case "its lease has ended":
+            end = "UPDATE workers SET lease_until = '-infinity' WHERE worker = %s"
+            processes.bench.connection.execute(end, [first.cluster.worker])
+        case _:
+            await first.cluster.leave()
+    for store in (second, third):
+        # The first one takes only its share.
+        assert await store.cluster.end_dead()
+        assert not await api.cluster.end_dead()
+        assert (await store.cluster.renew()).gained
+    assert [await one.cluster.end_dead() for one in (second, third)] == [False] * 2
+    assert len(owned(second)) == len(owned(third)) == SHARDS // 2
+
+
 async def has_moved_shards(first: PostgresStore, processes: Processes, how: str) -> PostgresStore:
     """Return a process that has shards which the first one had before, and has nothing there."""
     second = await processes.begin(open_for=LONG)

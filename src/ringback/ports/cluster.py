@@ -99,7 +99,7 @@ class Cluster(Protocol):
     async def end_dead(self) -> bool:
         """End the leases of processes that are known to be dead before their leases end.
 
-        Returns True if there were any: what they owned can be taken by the next call of `renew`.
+        Returns True if any shards are free, for whatever reason: `renew` may take some of them.
         Raises StoreUnavailable if the database can't be used at the moment.
         """
         ...

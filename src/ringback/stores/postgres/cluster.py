@@ -118,7 +118,8 @@ class PostgresCluster:
         for life, is_forgotten in dead.items():
             if is_forgotten:
                 remove_life_lock(life)
-        return bool(dead)
+        # If another process was the first to notice a death, it took only its share.
+        return await self._ask(lambda connection: leases.has_free(connection, self._own))
 
     async def hold(self, what: str) -> bool:
         return await self._ask(lambda connection: leases.hold(connection, self._own, what))

@@ -185,6 +185,12 @@ _FREE: Final = """
     ) AS freed
     WHERE shard_leases.shard = freed.shard
 """
+_HAS_FREE: Final = """
+    SELECT EXISTS (
+        SELECT FROM shard_leases WHERE worker IS NULL
+            OR worker NOT IN (SELECT worker FROM workers WHERE lease_until >= clock_timestamp())
+    )
+"""
 _FORGET: Final = """
     DELETE FROM workers WHERE worker = ?
         AND NOT EXISTS (SELECT FROM shard_leases WHERE shard_leases.worker = workers.worker)
@@ -234,6 +240,14 @@ def end_dead(connection: Connection, own: WorkerIdentity) -> dict[str, bool]:
     for worker, _ in dead:
         execute(connection, _FREE, [worker])
     return {life: execute(connection, _FORGET, [worker]).rowcount > 0 for worker, life in dead}
+
+
+def has_free(connection: Connection, own: WorkerIdentity) -> bool:
+    """Return True if a process that sends could take shards which nobody owns at the moment."""
+    if own.role not in _SENDING:
+        return False
+    (is_any,) = execute(connection, _HAS_FREE).fetchone()
+    return is_any
 
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
