@@ -348,7 +348,9 @@ NEIGHBOURS: Final = (
         history=(50_000, 5_000),
     ),
     Neighbour("a job that replays 50,000", _replay_everything, history=(50_000, 5_000)),
-    Neighbour("1,000 sinks that hang", _hanging_sinks(1_000, 100)),
+    Neighbour(
+        "1,000 sinks that hang", _hanging_sinks(1_000, 100), options=("--stream-limit", "1000")
+    ),
     Neighbour("100,000 under one order key", _ordered(100_000, 5_000)),
     Neighbour("scrapes", _clients(lambda _, server: server.get("/metrics"))),
     Neighbour("1,000 idle connections, fewer than one address may have", _idle_connections(1_000)),
