@@ -1,5 +1,6 @@
 """No request makes the console fail, whatever is in its headers, cookies and parameters."""
 
+import asyncio
 import json
 import re
 from base64 import urlsafe_b64encode
@@ -10,6 +11,8 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.routing import Route
 
 import ringback.console
@@ -23,6 +26,11 @@ SESSION: Final = "ringback_session_8080"
 
 def _note(value: object) -> str:
     return urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def _as_bytes(text: str) -> str:
+    """Return the bytes of a text in UTF-8, each as a character."""
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 DEEP: Final = "[" * 30_000
@@ -76,6 +84,33 @@ HEADERS: Final = (
     "host",
 )
 EVERYWHERE: Final[tuple[str, ...]] = ("referer", "if-none-match", "hx-target", "accept")
+BYTES: Final = st.text(st.characters(max_codepoint=0xFF), max_size=40)
+PIECES: Final = st.sampled_from(
+    [
+        *"[]{}/:?#@%&=;,+-.0",
+        "//",
+        "http:",
+        "%00",
+        "%ff",
+        "\r\n",
+        "\ud83d\ude00",
+        "2026-11-27",
+        "T04",
+        "Z",
+    ]
+)
+JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+VALUES: Final = st.one_of(
+    BYTES,
+    st.lists(PIECES | BYTES, max_size=8).map(lambda parts: _as_bytes("".join(parts))),
+    JSON.map(_note),
+    st.sampled_from(MALFORMED),
+)
+"""Values as a client could send them, most of which nobody has thought of."""
 COOKIES: Final = (SESSION, "ringback_note", "ringback_theme")
 SOURCES: Final = Path(ringback.console.__file__).parent
 FIELDS: Final = sorted(
@@ -200,3 +235,37 @@ async def test_malformed_values_everywhere_after_signing_in(
             await refuse_to_fail(signed_in, method, path, fields, headers)
             sent += 1
     assert sent > 1000 * share
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_generated_values_anywhere(tmp_path: Path, is_signed_in: bool) -> None:
+    with asyncio.Runner() as runner:
+        opened = console_world(tmp_path, is_dev=False)
+        world = runner.run(opened.__aenter__())
+        asking = runner.run(world.owner()) if is_signed_in else browser(world)
+        session = dict(asking.cookies)
+        pages = [one for one in requests(world, "\x01") if one[1] != "/console/sign-out"]
+
+        @settings(max_examples=300, deadline=None, database=None)
+        @given(
+            page=st.sampled_from(pages),
+            part=VALUES,
+            fields=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6),
+            headers=st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=3),
+            sent=st.dictionaries(st.sampled_from(COOKIES), VALUES, max_size=3),
+        )
+        def check(
+            page: tuple[str, str],
+            part: str,
+            fields: dict[str, str],
+            headers: dict[str, str],
+            sent: dict[str, str],
+        ) -> None:
+            method, path = page
+            whole = path.replace("%01", quote(part[:2000].encode("latin-1"), safe=""))
+            headers = {"sec-fetch-site": "same-origin", **headers}
+            headers["cookie"] = cookies(sent | session)
+            runner.run(refuse_to_fail(asking, method, whole, fields, headers))
+
+        check()
+        runner.run(opened.__aexit__(None, None, None))
