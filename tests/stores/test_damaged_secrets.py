@@ -18,7 +18,13 @@ from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.destinations.destination_pattern import parsed_pattern
 from ringback.core.destinations.destination_settings import DestinationValues
 from ringback.core.destinations.effective_settings import SettingsOwner
-from ringback.core.errors import ConfigurationError, Conflict, InvalidBearerToken, Unauthorized
+from ringback.core.errors import (
+    ConfigurationError,
+    Conflict,
+    InvalidBearerToken,
+    StoreUnavailable,
+    Unauthorized,
+)
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
@@ -65,22 +71,26 @@ def bench(postgres_dsn: str) -> Iterator[PostgresBench]:
         yield bench
 
 
+def place_in(path: Path) -> Place:
+    """Return an SQLite file as a place."""
+
+    def run(statement: str) -> Any:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            return connection.execute(statement).fetchone()
+
+    return Place(
+        lambda cipher: SqliteStore.open(path, cipher),
+        run,
+        lambda: {name: (ok, found) for name, ok, found in check_data(path, lambda: VAULT)},
+    )
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty place of either kind."""
     if request.param == "sqlite":
-        path = tmp_path / "ringback.db"
-        await SqliteStore.open(path, VAULT).close()
-
-        def run(statement: str) -> Any:
-            with closing(sqlite3.connect(path)) as connection, connection:
-                return connection.execute(statement).fetchone()
-
-        yield Place(
-            lambda cipher: SqliteStore.open(path, cipher),
-            run,
-            lambda: {name: (ok, found) for name, ok, found in check_data(path, lambda: VAULT)},
-        )
+        await SqliteStore.open(tmp_path / "ringback.db", VAULT).close()
+        yield place_in(tmp_path / "ringback.db")
         return
     bench: PostgresBench = request.getfixturevalue("bench")
     bench.empty()
@@ -340,3 +350,50 @@ async def test_a_new_key_seals_all_but_the_damaged_secrets(place: Place) -> None
     await store.close()
     await place.open(SecretCipher([*VAULT.keys, new])).close()
     assert (ours.damaged_secrets, theirs) == (["auth_token"], account(THEIRS))
+
+
+async def test_bytes_that_are_no_utf_8_are_damage_as_any_other(tmp_path: Path) -> None:
+    path, values = tmp_path / "ringback.db", DestinationValues(headers=(("X-Key", "secret"),))
+    place = place_in(path)
+    await keep(place)
+    origin = parsed_pattern("https://a.example")
+    subject = DestinationSubject(SettingsOwner.ACCOUNT, OURS, origin)
+    async with sending(place) as server:
+        await server.store.transact(
+            lambda tx: set_for_destinations(tx, subject, SettingChange(values), server.context())
+        )
+    before = place.checks()["secrets"]
+    for table, column in (
+        *(("accounts", "auth_token"), ("webhook_secrets", "value")),
+        ("destination_settings", "secrets"),
+    ):
+        place.run(
+            f"UPDATE {table} SET {column} = CAST(substr({column}, 1, 9) || x'ff' AS TEXT)"  # noqa: S608 (the names above)
+            f" WHERE rowid = (SELECT min(rowid) FROM {table})"
+        )
+    store = place.open(SecretCipher(VAULT.keys))
+    ours, theirs = [
+        await store.read(lambda tx, sid=sid: tx.accounts.get(sid)) for sid in (OURS, THEIRS)
+    ]
+    (settings,) = await store.read(lambda tx: tx.destinations.changed_since(0))
+    found = await store.transact(
+        lambda tx: tx.destinations.find(SettingsOwner.ACCOUNT, OURS, settings.pattern)
+    )
+    await store.transact(lambda tx: tx.accounts.save(replace(ours, name="other")))
+    await store.close()
+    assert (len(ours.damaged_secrets), theirs) == (2, account(THEIRS))
+    assert settings.unopened is not None
+    assert found.unopened == settings.unopened
+    assert before[0]
+    assert "but 3 can't" in place.checks()["secrets"][1]
+    await place.open(SecretCipher([new_key(), *VAULT.keys])).close()
+
+
+async def test_another_text_that_is_no_utf_8_is_not_read(tmp_path: Path) -> None:
+    place = place_in(tmp_path / "ringback.db")
+    await keep(place)
+    place.run("UPDATE accounts SET name = CAST(x'ff' AS TEXT)")
+    store = place.open(SecretCipher(VAULT.keys))
+    with pytest.raises(StoreUnavailable, match="UTF-8"):
+        await store.read(lambda tx: tx.accounts.get(OURS))
+    await store.close()

@@ -143,9 +143,9 @@ class SqlAccounts:
         return next(iter(self._some(condition, value)), None)
 
     def _some(self, condition: str, *values: str) -> list[Account]:
-        rows = self._session.read(
+        rows = self._session.read_secrets(
             f"SELECT * FROM accounts WHERE {condition} ORDER BY id", values
-        ).fetchall()
+        )
         return [self._read(row) for row in rows]
 
     def _read(self, row: SqlRow) -> Account:
@@ -203,7 +203,7 @@ class SqlAccounts:
         return None if secret is None else self._cipher.seal(secret, column.place(owner))
 
     def _secrets_of(self, account_sid: str, damaged: list[DamagedSecret]) -> AccountWebhookSecrets:
-        rows = self._session.read(
+        rows = self._session.read_secrets(
             "SELECT * FROM webhook_secrets WHERE account_sid = ?", [account_sid]
         )
         found = {row["status"]: self._read_secret(row, damaged) for row in rows}
@@ -243,7 +243,7 @@ class SqlApiClients(SqlCredentials[ClientCredentials]):
         self._cipher = cipher
 
     def token_key(self) -> TokenSigningKey | None:
-        row = self._session.read("SELECT * FROM token_keys").fetchone()
+        row = next(iter(self._session.read_secrets("SELECT * FROM token_keys")), None)
         if row is None:
             return None
         opened = self._cipher.open_intact(row["private_key"], TOKEN_KEY.place(row["id"]))

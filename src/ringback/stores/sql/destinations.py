@@ -66,21 +66,21 @@ class SqlDestinations:
         return row[0]
 
     def changed_since(self, revision: int) -> list[StoredDestinationSettings]:
-        rows = self._session.read(
+        rows = self._session.read_secrets(
             f"SELECT {_COLUMNS} FROM destination_settings WHERE revision > ? ORDER BY revision",
             [revision],
         )
-        return [self._read(row) for row in rows.fetchall()]
+        return [self._read(row) for row in rows]
 
     def find(
         self, owner: SettingsOwner, account_sid: str, pattern: str
     ) -> StoredDestinationSettings | None:
-        row = self._session.read(
+        rows = self._session.read_secrets(
             f"SELECT {_COLUMNS} FROM destination_settings"
             " WHERE owner = ? AND account_sid = ? AND pattern = ?",
             (owner, account_sid, pattern),
-        ).fetchone()
-        return row and self._read(row)
+        )
+        return next(map(self._read, rows), None)
 
     def save(self, settings: StoredDestinationSettings) -> StoredDestinationSettings:
         # Until this transaction ends, no other one gets a revision: they become known in order.

@@ -134,6 +134,10 @@ class WriteBatch(ABC):
     def read(self, statement: str, values: Sequence[Any] = ()) -> SqlResult:
         """Run a query without writing queued rows first; for tables whose rows are never queued."""
 
+    def read_secrets(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return all rows of a query like `read`, whose encrypted secrets may be damaged."""
+        return self.read(statement, values).fetchall()
+
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> SqlResult:
         """Write all queued rows, then run a query, which sees these rows."""
         if any(self._rows.values()):

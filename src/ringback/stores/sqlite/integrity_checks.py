@@ -26,6 +26,7 @@ from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in,
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema_upgrade import newest, version_of
 from ringback.stores.sqlite.wal_integrity import wal_path
+from ringback.stores.sqlite.write_batch import any_bytes
 
 _MOST_SHOWN: Final = 20
 """The maximum number of faults to show per check: a damaged page can cause thousands."""
@@ -162,7 +163,8 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
-    found = open_all(opened.connection.execute, opened.cipher())
+    with any_bytes(opened.connection):
+        found = open_all(opened.connection.execute, opened.cipher())
     return not found.damaged, found.in_words
 
 

@@ -36,6 +36,7 @@ from ringback.stores.sqlite.data_file_upgrade import create, remove
 from ringback.stores.sqlite.data_loss import begin_new_data
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, write_mark
 from ringback.stores.sqlite.schema_upgrade import newest
+from ringback.stores.sqlite.write_batch import any_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -310,7 +311,8 @@ def _make_usable(
     """Check the copy of a backup, and turn it into a data file in which servers are paused."""
     with closing(_open_whole(draft, backup)) as data:
         if cipher is not None:
-            opened = open_all(data.execute, cipher)
+            with any_bytes(data):
+                opened = open_all(data.execute, cipher)
             if opened.damaged:
                 tell(opened.in_words)
         reason = f"restored from {backup.name}, a backup of {note.made:%Y-%m-%d %H:%M:%S} UTC"

@@ -6,6 +6,7 @@ import sqlite3
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.sealed_columns import seal_anew, sealed_with
+from ringback.stores.sqlite.write_batch import any_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
     """
     if sealed_with(connection.execute, cipher) != cipher.key_ids[0]:
         connection.execute("BEGIN IMMEDIATE")
-        with on_failure(lambda: connection.execute("ROLLBACK")):
+        with on_failure(lambda: connection.execute("ROLLBACK")), any_bytes(connection):
             # Another process may have encrypted them since the check.
             seal_anew(connection.execute, cipher)
         connection.execute("COMMIT")

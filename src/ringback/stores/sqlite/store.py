@@ -38,6 +38,7 @@ from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.read_connections import SqliteReader
 from ringback.stores.sqlite.wal_checkpointer import WalCheckpointer
+from ringback.stores.sqlite.write_batch import any_bytes
 
 __all__ = ["SqliteStore", "StoreOptions", "connect"]
 
@@ -161,7 +162,8 @@ class SqliteStore:
                 take_into_use(
                     opened.connection.execute, str(path.parent), serve_copied=serve_copied
                 )
-                warn_of_damaged(opened.connection.execute, cipher)
+                with any_bytes(opened.connection):
+                    warn_of_damaged(opened.connection.execute, cipher)
         return cls(opened, cipher, path, lock=lock, options=options)
 
     @classmethod

@@ -1,14 +1,37 @@
 """The batch of rows that a commit writes to an SQLite file."""
 
 import json
+import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
+from ringback.stores.sql.sealed_columns import ALL_SEALED
 from ringback.stores.sql.write_batch import BulkStatement, Row, SqlValue, WriteBatch
 
 # Only a few sizes, so that their statements stay prepared.
 _CHUNKS: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+
+
+# Python's words; other columns than those with secrets have to be texts.
+_UNDECODABLE: Final = re.compile(
+    rf"Could not decode to UTF-8 column '(?:{'|'.join({one.column for one in ALL_SEALED})})'"
+)
+
+
+@contextmanager
+def any_bytes(connection: sqlite3.Connection) -> Generator[None]:
+    """Read texts that are no UTF-8, as damage leaves them, with a mark for what can't be read."""
+    connection.text_factory = _with_marks
+    try:
+        yield
+    finally:
+        connection.text_factory = str
+
+
+def _with_marks(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 class SqliteWriteBatch(WriteBatch):
@@ -23,6 +46,15 @@ class SqliteWriteBatch(WriteBatch):
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
+
+    def read_secrets(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self.read(statement, values).fetchall()
+        except sqlite3.OperationalError as failure:
+            if _UNDECODABLE.match(str(failure)) is None:
+                raise
+        with any_bytes(self._connection):
+            return self.read(statement, values).fetchall()
 
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         if any(self._rows.values()):
