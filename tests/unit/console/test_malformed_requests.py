@@ -186,6 +186,17 @@ async def test_one_malformed_value_before_signing_in(world: ConsoleWorld, path: 
                 await refuse_to_fail(nobody, method, f"/console/{path}", fields, headers)
 
 
+async def test_one_malformed_value_after_signing_in(world: ConsoleWorld) -> None:
+    owner = await world.owner()
+    for value in MALFORMED:
+        for name in COOKIES[1:]:
+            headers = {"cookie": cookies({**owner.cookies, name: value})}
+            await refuse_to_fail(owner, "GET", "/console/callbacks", {}, headers)
+        for name in EVERYWHERE:
+            headers = {"cookie": cookies(owner.cookies), name: value}
+            await refuse_to_fail(owner, "GET", "/console/callbacks", {}, headers)
+
+
 @pytest.mark.parametrize("until", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 async def test_a_time_that_no_clock_can_show(world: ConsoleWorld, until: str) -> None:
     owner = await world.owner()
