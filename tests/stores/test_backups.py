@@ -335,13 +335,30 @@ def test_what_somebody_has_put_beside_a_backup_is_left_alone(
         part.write_text("theirs")
         part.chmod(0o666)
     folder = tmp_path / ".ringback-backup-a-folder"
-    folder.symlink_to(rich.folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "draft").write_text("mine")
+    folder.symlink_to(elsewhere)
     made = back_up(rich, tmp_path / "made.backup")
-    assert own.read_text() == "mine"
+    assert own.read_text() == (elsewhere / "draft").read_text() == "mine"
     assert part.read_text() == ("mine" if planted == "link" else "theirs")
     assert made.stat().st_mode & 0o777 == 0o600
     assert made.stat().st_ino != own.stat().st_ino
     assert folder.is_symlink()
+
+
+def test_what_killed_backups_of_another_user_have_left_is_left_alone(
+    rich: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / ".ringback-backup-theirs"
+    theirs.mkdir()
+    (theirs / "draft").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: theirs.stat().st_uid + 1)
+        back_up(rich, tmp_path / "first.backup")
+    assert leftovers(tmp_path) == [theirs, theirs / "draft"]
+    back_up(rich, tmp_path / "second.backup")
+    assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("disk", ["usual", "without second names"])
@@ -721,6 +738,15 @@ def test_sqlite_reads_a_backup_as_if_it_had_no_mac(made: Path) -> None:
 
 
 # ---- put in by hand ------------------------------------------------------------------------------
+
+
+def test_a_backup_whose_note_somebody_has_removed_is_no_data_file(
+    made: Path, tmp_path: Path
+) -> None:
+    change(made, REPOINTED, "DROP TABLE backup_note")
+    by_hand = placed_by_hand(made, tmp_path / "by hand")
+    for use in (by_hand.open_beside, lambda: by_hand.open_to_serve(StoreOptions())):
+        assert "its MAC is not that of its content" in refusal(use)
 
 
 def test_a_backup_put_in_by_hand_is_checked_once(made: Path, tmp_path: Path) -> None:
