@@ -7,12 +7,14 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from ringback.core.callbacks.shards import shard_of
+from ringback.stores.postgres.life_lock import remove_life_lock
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
 from tests.crash.production import Production
 from tests.receivers import (
@@ -32,6 +34,18 @@ KEYS: Final = ("a", "b", "c", "d")
 _KEY: Final = re.compile(rb"Key=(\w)&Number=(\d+)")
 LONGEST_WAIT: Final = 2
 """Seconds after the start of a process in which it has the work of one that was killed."""
+LONGEST_WAIT_ELSEWHERE: Final = 4
+"""The same on another machine."""
+_ARE_READY: Final = """
+    SELECT count(*) FROM (
+        SELECT worker FROM shard_leases JOIN workers USING (worker)
+        WHERE session IS NOT NULL GROUP BY worker HAVING count(*) = 128
+    ) AS ready
+"""
+_END_SESSIONS: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks, workers
+    WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = session
+"""
 _SCHEDULE: Final = ("--schedule", "5s,1m,10m")
 _LEFT: Final = """
     SELECT sent_us FROM attempts JOIN callbacks ON callbacks.id = callback_id
@@ -199,3 +213,58 @@ async def test_after_a_kill_on_the_same_machine_all_goes_on_at_once(tmp_path: Pa
             await second.send({"url": receiver.url("/due"), "parameters": {}})
             requests = await receiver.wait_for(3)
         assert {one.line.split()[1] for one in requests[1:]} == {"/under-way", "/due"}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.long)])
+async def test_after_an_end_elsewhere_what_is_due_goes_on_within_seconds(
+    tmp_path: Path, is_killed: bool
+) -> None:
+    """The owner is killed; or it is only stopped, loses its session, and goes on later.
+
+    Before that, the sessions of both end while they live, which changes nothing.
+    """
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(RecordingReceiver(OK, host="0.0.0.0"))
+        cluster = await stack.enter_async_context(a_cluster(tmp_path))
+        both = [await stack.enter_async_context(cluster.running("all", sys.stderr)) for _ in "12"]
+        for (life,) in cluster.ask("SELECT life FROM workers"):
+            remove_life_lock(life)  # as if each were on a machine of its own
+        await asked_until(partial(_ready_in, cluster), lambda count: count == 2, within=40)
+        name, (host,) = await asyncio.to_thread(owner_of, cluster, receiver)
+        owner, other = sorted(both, key=lambda one: str(one.process.pid) not in name)
+
+        async def send(by: Production, first: int, last: int) -> None:
+            for number in range(first, last):
+                if number in (5, 15, 25):
+                    assert len(cluster.ask(_END_SESSIONS)) == 2
+                await by.send({"url": receiver.url(f"/{number}", host=host), "parameters": {}})
+                await asyncio.sleep(0.1)
+
+        await send(other, 0, 30)
+        await receiver.wait_for(30)
+        await asked_until(partial(_ready_in, cluster), lambda count: count == 2, within=5)
+        owner.signal(signal.SIGKILL if is_killed else signal.SIGSTOP)
+        began = asyncio.get_running_loop().time()
+        if not is_killed:
+            cluster.ask(_END_SESSIONS)
+        async with asyncio.timeout(LONGEST_WAIT_ELSEWHERE):
+            await other.send({"url": receiver.url("/30", host=host), "parameters": {}})
+            await receiver.wait_for(31)
+        print(f"waited for {asyncio.get_running_loop().time() - began:.1f} s")
+        if not is_killed:
+            owner.signal(signal.SIGCONT)
+            await send(owner, 31, 55)
+            await receiver.wait_for(55)
+        await asked_until(
+            lambda: asyncio.to_thread(cluster.ask, "SELECT FROM open_attempts"),
+            lambda rows: rows == [],
+            within=20,
+        )
+    paths = Counter(one.line.split()[1] for one in receiver.requests)
+    assert paths == Counter(f"/{number}" for number in range(31 if is_killed else 55))
+
+
+async def _ready_in(cluster: Cluster) -> int:
+    """Return how many processes have a session, and half of the shards."""
+    return cluster.ask(_ARE_READY)[0][0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ringback.core.callbacks.shards import shard_of, share_of
 from ringback.ports import ALL_SHARDS, ClusterMember, LeaseChange, News
+from ringback.stores.postgres.lease_sessions import GoneSessions, LeaseSession, OwnSessions
 
 if TYPE_CHECKING:
     from tests.memory_store.store import MemoryProcessStore
@@ -79,6 +80,11 @@ class MemoryLeases:
     held: dict[str, str] = field(default_factory=dict[str, str])
     """The process that has the lease on each thing that only one may have."""
 
+    sessions: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """The key of the session that each process names, and the start of its server."""
+    gone: set[str] = field(default_factory=set[str])
+    """The processes whose shards were freed because their sessions have ended."""
+
     def hold(self, what: str, process: str, now: datetime) -> bool:
         if not self.is_alive(self.held.get(what), now):
             self.held[what] = process
@@ -100,7 +106,7 @@ class MemoryLeases:
 
     def take_free(self, process: str, now: datetime) -> None:
         """Give a process shards that no living process owns, up to its share of all shards."""
-        living = sum(end > now for end in self.ends.values())
+        living = self._living(now)
         room = share_of(living) - len(self.owned_by(process))
         free = (shard for shard, one in self.owners.items() if self._is_free(shard, one, now))
         for shard in list(islice(free, max(room, 0))):
@@ -108,7 +114,7 @@ class MemoryLeases:
 
     def excess_of(self, process: str, now: datetime) -> int:
         """Return how many shards a process has beyond its share."""
-        living = sum(end > now for end in self.ends.values())
+        living = self._living(now)
         return max(len(self.owned_by(process)) - share_of(living), 0)
 
     def give_back(self, shard: int, now: datetime, *, has_open: bool = False) -> None:
@@ -126,6 +132,25 @@ class MemoryLeases:
 
     def has_free(self, now: datetime) -> bool:
         return any(not self.is_alive(one.process, now) for one in self.owners.values())
+
+    def name_session(self, process: str, session: LeaseSession | None) -> None:
+        self.gone.discard(process)
+        self.sessions.pop(process, None)
+        if session is not None:
+            self.sessions[process] = session.key, session.server.microsecond
+
+    def end_gone(self, process: str, key: int, now: datetime) -> None:
+        """Free the shards of a process that still names this session, which has ended."""
+        if self.sessions.get(process, (None,))[0] != key or process in self.gone:
+            return
+        self.gone.add(process)
+        for shard in self.owned_by(process):
+            old = self.owners[shard]
+            until = max(old.open_until, now + LONGEST_REQUEST + MARGIN)
+            self.owners[shard] = old._replace(process=None, open_until=until)
+
+    def _living(self, now: datetime) -> int:
+        return sum(end > now for one, end in self.ends.items() if one not in self.gone)
 
     def _is_free(self, shard: int, one: Ownership, now: datetime) -> bool:
         # A lease that is just being extended must not be taken for one that has ended.
@@ -157,6 +182,8 @@ class MemoryCluster:
         self._surplus = frozenset[int]()
         self._until = 0.0
         """Until when requests may begin, by the stopwatch."""
+        self.sessions = OwnSessions()
+        self._gone = GoneSessions()
         self.listeners = list[Callable[[News], None]]()
         store.clusters.append(self)
 
@@ -165,14 +192,22 @@ class MemoryCluster:
         return None if shard in self._surplus else self._owned.get(shard)
 
     def may_send(self, destination: str, lease: int) -> bool:
-        return self._owned.get(shard_of(destination)) == lease and self._stopwatch() < self._until
+        is_owned = self._owned.get(shard_of(destination)) == lease
+        is_fresh = self.milliseconds() < self.sessions.fresh_until
+        return is_owned and is_fresh and self._stopwatch() < self._until
+
+    def milliseconds(self) -> int:
+        """Return the time by the stopwatch as sessions count it."""
+        return int(self._stopwatch() * 1000)
 
     async def renew(self) -> LeaseChange:
         asked, before, returning = self._stopwatch(), dict(self._owned), self._surplus
         for shard in returning:
             # It may belong to another process before the answer is here.
             self._owned.pop(shard, None)
-        renewed = await self._store.renew_leases(returning=returning)
+        session = self.sessions.naming(self.milliseconds())
+        renewed = await self._store.renew_leases(returning=returning, session=session)
+        self.sessions.named(None if renewed is None else session)
         if renewed is None:
             self._owned, self._surplus = {}, frozenset()
             return LeaseChange(lost=frozenset(before))
@@ -183,7 +218,13 @@ class MemoryCluster:
         return LeaseChange(frozenset(gained), still_open=still_open)
 
     async def end_dead(self) -> bool:
-        return await self._store.end_dead()
+        asked = self.milliseconds()
+        has_found, gone = await self._store.end_dead()
+        now = self.milliseconds()
+        ended = self._gone.ended(gone, asked=asked, answered=now)
+        for process, key in ended:
+            await self._store.end_gone(process, key)
+        return has_found or bool(ended) or not self.sessions.is_named(now)
 
     async def hold(self, what: str) -> bool:
         return await self._store.hold(what)

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
 from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
+from ringback.stores.postgres.lease_sessions import LeaseSession
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.audit import MemoryAuditLog
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
@@ -259,6 +260,8 @@ class MemoryProcessStore:
         self.clusters = store.clusters
         self.is_known_dead: Callable[[str], bool] = lambda _: False
         """Returns True for the id of a process that certainly does nothing any more."""
+        self.has_ended: Callable[[int, int], bool] = lambda _key, _server: False
+        """Returns True if the server, which was started then, has ended the session of a key."""
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work for this process; see `ports.Store`."""
@@ -268,13 +271,15 @@ class MemoryProcessStore:
         """Run work that only reads; see `ports.Store`."""
         return await self._store.read(work, asked_by=asked_by)
 
-    async def renew_leases(self, *, returning: Collection[int] = ()) -> RenewedLeases | None:
+    async def renew_leases(
+        self, *, returning: Collection[int] = (), session: LeaseSession | None = None
+    ) -> RenewedLeases | None:
         """Extend the leases, and give back shards in which nothing is claimed any more.
 
         Of the shards `returning`, those are given back that are too many and where nothing is under
         way. Returns None if the leases had ended; the next call begins anew.
         """
-        renewed = await self._change_leases(lambda tx: self._renew(tx, returning))
+        renewed = await self._change_leases(lambda tx: self._renew(tx, returning, session))
         if renewed is None:
             self.id = f"{self._name} {next(self._lives)}"
         return renewed
@@ -291,18 +296,33 @@ class MemoryProcessStore:
 
         await self._change_leases(leave)
 
-    async def end_dead(self) -> bool:
-        """End the leases of dead processes; see `ports.Cluster`."""
+    async def end_dead(self) -> tuple[bool, list[tuple[str, int]]]:
+        """End the leases of dead processes; also return those whose sessions have ended."""
 
-        def end(tx: Transaction) -> bool:
+        def end(tx: Transaction) -> tuple[bool, list[tuple[str, int]]]:
             tables = cast("MemoryTransaction", tx).callbacks
             leases = tables.leases
             dead = [one for one in leases.ends if one != self.id and self.is_known_dead(one)]
             for one in dead:
                 leases.end_dead(one)
-            return leases.has_free(tables.now())
+            gone = [
+                (one, key)
+                for one, (key, server) in leases.sessions.items()
+                if one != self.id and leases.is_alive(one, tables.now()) and one not in leases.gone
+                if self.has_ended(key, server)
+            ]
+            return leases.has_free(tables.now()), gone
 
         return await self._change_leases(end)
+
+    async def end_gone(self, process: str, key: int) -> None:
+        """Free the shards of a process that still names this session, which has ended."""
+
+        def end(tx: Transaction) -> None:
+            tables = cast("MemoryTransaction", tx).callbacks
+            tables.leases.end_gone(process, key, tables.now())
+
+        await self._change_leases(end)
 
     async def hold(self, what: str) -> bool:
         """Take or extend a lease on something; see `ports.Cluster`."""
@@ -332,11 +352,15 @@ class MemoryProcessStore:
         """Run work of the cluster, which has a connection of its own."""
         return await self.transact(work)
 
-    def _renew(self, tx: Transaction, returning: Collection[int]) -> RenewedLeases | None:
+    def _renew(
+        self, tx: Transaction, returning: Collection[int], session: LeaseSession | None
+    ) -> RenewedLeases | None:
         tables = cast("MemoryTransaction", tx).callbacks
         leases, now = tables.leases, tables.now()
         if not leases.renew(self.id, now):
+            leases.name_session(self.id, None)
             return None
+        leases.name_session(self.id, session)
         under_way = tables.own_open()
         idle = sorted(leases.owned_by(self.id).intersection(returning) - under_way)
         for shard in idle[: leases.excess_of(self.id, now)]:

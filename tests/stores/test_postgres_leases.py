@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +22,8 @@ from ringback.core.job import Job, JobPiece
 from ringback.engine.job_runner import PIECE, JobRunner
 from ringback.operations.jobs import BulkReplay, do_piece
 from ringback.ports import CallbackFilter, LeaseChange, News, PageWindow, Store, Transaction
-from ringback.stores.postgres import cluster, life_lock
+from ringback.stores.postgres import cluster, leases, life_lock
+from ringback.stores.postgres.lease_sessions import LeaseSession
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from tests.fakes import NOW, VAULT, FakeClock, SeededRandomness, a_context
 from tests.stores.asking import (
@@ -822,3 +823,166 @@ async def test_without_notifications_nothing_is_announced(processes: Processes) 
 
 async def everything_about(store: Store, number: int) -> object:
     return await found(store, number), await attempts_of(store, number)
+
+
+# ---- sessions ------------------------------------------------------------------------------------
+
+
+async def _in_session(store: PostgresStore) -> LeaseSession:
+    """Let the process have a session, and name it."""
+    store.cluster.listen(lambda _: None)
+    async with asyncio.timeout(10):
+        while store.cluster._sessions.newest is None:  # noqa: ASYNC110 (a thread sets it)
+            await asyncio.sleep(0.01)
+    await store.cluster.renew()
+    session = store.cluster._sessions.newest
+    assert session is not None
+    return session
+
+
+async def _end_session(bench: PostgresBench, session: LeaseSession) -> None:
+    """End a session, as the server does after the death of its process."""
+    bench.connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        " AND (classid::bigint << 32) | objid::bigint = %s",
+        [session.key],
+    )
+    async with asyncio.timeout(10):
+        while bench.connection.execute(  # noqa: ASYNC110 (the server tells nobody)
+            "SELECT FROM pg_locks WHERE locktype = 'advisory'"
+            " AND (classid::bigint << 32) | objid::bigint = %s",
+            [session.key],
+        ).rowcount:
+            await asyncio.sleep(0.01)
+
+
+async def _gone(store: PostgresStore) -> Sequence[leases.GoneSession]:
+    own = store.cluster._own
+    return (await store.cluster._ask(lambda connection: leases.end_dead(connection, own))).gone
+
+
+async def _end_gone(store: PostgresStore, gone: leases.GoneSession) -> None:
+    own = store.cluster._own
+    await store.cluster._ask(lambda connection: leases.end_gone(connection, own, gone))
+
+
+async def _until_freed(store: PostgresStore) -> bool:
+    """Look as processes do for three seconds; return True if shards could be taken."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 3
+    while loop.time() < until:
+        await store.cluster.end_dead()
+        if (await store.cluster.renew()).gained:
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+async def test_a_process_whose_session_has_ended_loses_its_shards_within_seconds(
+    first: PostgresStore, processes: Processes
+) -> None:
+    session = await _in_session(first)
+    lane = callback(1).url.destination
+    second = await processes.begin(open_for=LONG)
+    assert await _gone(second) == []
+    assert may_send(first, lane)
+    first.cluster._is_closed.set()  # so that it does not begin another session
+    await _end_session(processes.bench, session)
+    assert await _until_freed(second)
+    assert not may_send(first, lane), "only others have noticed"
+    first.cluster._is_closed.clear()
+    assert await _gone(second) == []
+
+
+async def test_requests_under_way_of_a_process_whose_session_has_ended_keep_their_places(
+    first: PostgresStore, processes: Processes
+) -> None:
+    session = await _in_session(first)
+    await keep(first, callback(1))
+    assert numbers_of(await claim(first)) == [1]
+    second = await processes.begin(open_for=LONG)
+    first.cluster._is_closed.set()
+    await _end_session(processes.bench, session)
+    (gone,) = await _gone(second)
+    await _end_gone(second, gone)
+    change = await second.cluster.renew()
+    assert change.still_open == {callback(1).url.destination: 1}
+    assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+    first.cluster._is_closed.clear()
+
+
+async def test_a_process_that_lives_goes_on_with_another_session(
+    first: PostgresStore, processes: Processes
+) -> None:
+    before, own = await _in_session(first), owned(first)
+    await _end_session(processes.bench, before)
+    second = await processes.begin(role=Role.API)  # so that it gets no shards as its share
+    until = asyncio.get_running_loop().time() + 3
+    while asyncio.get_running_loop().time() < until:
+        if await first.cluster.end_dead():
+            await first.cluster.renew()
+        await second.cluster.end_dead()
+        await asyncio.sleep(0.2)
+    assert first.cluster._sessions.newest not in (None, before)
+    assert owned(first) == own
+    assert may_send(first, callback(1).url.destination)
+
+
+async def test_another_server_knows_nothing_of_a_session(
+    first: PostgresStore, processes: Processes
+) -> None:
+    session = await _in_session(first)
+    second = await processes.begin()
+    first.cluster._is_closed.set()
+    await _end_session(processes.bench, session)
+    (gone,) = await _gone(second)
+    processes.bench.connection.execute(
+        "UPDATE workers SET session_server = session_server - interval '1 us'"
+    )
+    assert await _gone(second) == []
+    await _end_gone(second, gone)
+    assert not (await second.cluster.renew()).gained
+    first.cluster._is_closed.clear()
+
+
+async def test_a_process_that_has_named_another_session_meanwhile_keeps_its_shards(
+    first: PostgresStore, processes: Processes
+) -> None:
+    before = await _in_session(first)
+    second = await processes.begin()
+    await _end_session(processes.bench, before)
+    (gone,) = await _gone(second)
+    async with asyncio.timeout(10):
+        while first.cluster._sessions.newest in (None, before):  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.01)
+    await first.cluster.renew()
+    await _end_gone(second, gone)
+    assert not (await second.cluster.renew()).gained
+
+
+async def test_a_shard_that_is_locked_is_freed_later(
+    first: PostgresStore, processes: Processes
+) -> None:
+    session = await _in_session(first)
+    second = await processes.begin()
+    first.cluster._is_closed.set()
+    await _end_session(processes.bench, session)
+    (gone,) = await _gone(second)
+    with processes.bench.connection.transaction():
+        processes.bench.connection.execute("SELECT FROM shard_leases WHERE shard = 7 FOR SHARE")
+        await _end_gone(second, gone)
+        await second.cluster.renew()
+        assert owned(second) == frozenset(range(SHARDS)) - {7}
+    assert await _gone(second) == [gone]
+    await _end_gone(second, gone)
+    await second.cluster.renew()
+    assert len(owned(second)) == SHARDS
+    assert await _gone(second) == []
+    first.cluster._is_closed.clear()
+
+
+async def test_a_session_that_a_pooler_has_exchanged_does_not_count(processes: Processes) -> None:
+    with processes.bench.dsn.connect() as one, processes.bench.dsn.connect() as other:
+        session = leases.begin_session(one)
+        assert leases.is_in_session(one, session)
+        assert not leases.is_in_session(other, session)

@@ -25,8 +25,8 @@ _RENEW_EVERY: Final = 3.0
 """Seconds between two renewals of the leases, which end 15 seconds after the last one."""
 _RENEW_SOON: Final = 1.0
 """Seconds until the next renewal if the last one failed, or if shards should move."""
-_LOOK_EVERY: Final = 0.9
-"""Seconds between two looks whether another process has died."""
+_LOOK_EVERY: Final = 0.5
+"""Seconds between two looks whether another process has died, if others share the store."""
 _COUNT_AT_MOST: Final = 0.01
 """The part of the time that may be spent on counting unfinished callbacks."""
 _COUNT_AT_LEAST: Final = 60.0
@@ -107,11 +107,10 @@ class WorkTakeover:
             nonlocal has_found
             has_found = await self.cluster.end_dead()
 
-        while self.cluster.is_shared and until - loop.time() > _LOOK_EVERY and not has_found:
-            await asyncio.sleep(_LOOK_EVERY)
+        look_every = _LOOK_EVERY if self.cluster.is_shared else seconds
+        while (left := until - loop.time()) > 0 and not has_found:
+            await asyncio.sleep(min(look_every, left))
             await self._attempt(look, "it can't be found out which processes are dead")
-        if not has_found:
-            await asyncio.sleep(until - loop.time())
 
     async def _attempt(self, work: Callable[[], Awaitable[None]], failed: str) -> bool:
         """Return False if the work fails; it is done again soon."""

@@ -81,7 +81,8 @@ class Cluster(Protocol):
         """Return True if a request for a callback claimed under this lease may begin now.
 
         It is False once the lease may have ended, even if the process has another one by then: the
-        callback may have been taken over in between.
+        callback may have been taken over in between. It is also False while the process can't know
+        whether others take it for dead.
         """
         ...
 
@@ -97,9 +98,10 @@ class Cluster(Protocol):
         ...
 
     async def end_dead(self) -> bool:
-        """End the leases of processes that are known to be dead before their leases end.
+        """Free the shards of processes that begin no requests any more, before their leases end.
 
-        Returns True if any shards are free, for whatever reason: `renew` may take some of them.
+        Returns True if `renew` should follow at once: it may take shards that are free, for
+        whatever reason, or others do not know yet what shows them that this process lives.
         Raises StoreUnavailable if the database can't be used at the moment.
         """
         ...

@@ -13,11 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from random import Random
 from typing import Any, Final, TypeVar
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
+from ringback.stores.postgres.lease_sessions import LeaseSession
 from tests.memory_store import MemoryStore
 from tests.memory_store.store import BegunTransaction, MemoryProcessStore
 from tests.simulation.cluster.plan import ClusterPlan, Cut
@@ -50,10 +52,46 @@ class SharedDatabase:
         self.was_away = -1.0
         """When a transaction last failed."""
         self.store = MemoryStore(now=self.now)
+        self.server = 1
+        """How often the server has been started, or another one has taken its place."""
+        self.sessions = dict[int, SharedStore]()
+        """The sessions that hold a lock, by its key."""
+        self.pooled = set[int]()
+        """Those that a pooler does not give to their processes any more."""
+        self._keys = count(1)
 
     def now(self) -> datetime:
         """Return the time by the store's own clock, which decides about leases."""
         return START + self.plan.store_ahead + self.scheduler.elapsed
+
+    def begin_session(self, of: "SharedStore") -> LeaseSession:
+        key = next(self._keys)
+        self.sessions[key] = of
+        return LeaseSession(key, START.replace(microsecond=self.server))
+
+    def end_sessions(self, of: "SharedStore | None" = None) -> None:
+        """End the sessions of a process, or all."""
+        ended = [key for key, one in self.sessions.items() if of in (None, one)]
+        for key in ended:
+            del self.sessions[key]
+
+    def pool_sessions(self) -> None:
+        """Let a pooler have other sessions answer the processes from now on."""
+        self.pooled.update(self.sessions)
+
+    def died(self, process: "SharedStore") -> None:
+        """End the sessions that were those of a process alone: a pooler keeps the others."""
+        kept = {key: one for key, one in self.sessions.items() if key in self.pooled}
+        self.end_sessions(process)
+        self.sessions |= kept
+
+    def start_again(self) -> None:
+        self.end_sessions()
+        self.server += 1
+
+    def has_ended(self, key: int, server: int) -> bool:
+        """Return True if this server has had the session, and has it no more."""
+        return server == self.server and key not in self.sessions
 
     def cut(self, partitions: tuple[Cut, ...]) -> Cut | None:
         """Return what keeps a process from the store at this moment, or None."""
@@ -119,6 +157,8 @@ class SharedStore(MemoryProcessStore):
         self._loop = loop
         self._is_dead = is_dead
         self._quick, self._other, self._leasing, self._reading = (_Connection() for _ in range(4))
+        self._listening = _Connection()
+        self.has_ended = database.has_ended
         self._is_closed = False
 
     async def transact(
@@ -133,6 +173,18 @@ class SharedStore(MemoryProcessStore):
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
         return await self._run(self._reading, work)
+
+    async def begin_session(self) -> LeaseSession:
+        """Begin a session that holds a lock."""
+        return await self._run(self._listening, lambda _: self._database.begin_session(self))
+
+    async def is_in_session(self, session: LeaseSession) -> bool:
+        """Ask whether this very session answers: a pooler may pass the question to another one."""
+        there = self._database.sessions.keys() - self._database.pooled
+        return await self._run(self._listening, lambda _: session.key in there)
+
+    def is_pooled(self, session: LeaseSession) -> bool:
+        return session.key in self._database.pooled
 
     async def _change_leases(self, work: Callable[[Transaction], T]) -> T:
         return await self._run(self._leasing, work)
@@ -199,7 +251,8 @@ class SharedStore(MemoryProcessStore):
             self._later(_LOCKED_FOR, self._begin, connection)
             return
         connection.waiting.popleft()
-        takes = 0.0 if connection is self._reading else self._database.commit_takes()
+        only_reads = connection in (self._reading, self._listening)
+        takes = 0.0 if only_reads else self._database.commit_takes()
         if takes:
             self._commit_later(connection, job, begun, takes)
         else:

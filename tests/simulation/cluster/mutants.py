@@ -19,9 +19,11 @@ from ringback.ports import (
     Transaction,
     lane_of,
 )
+from ringback.stores.postgres.lease_sessions import GoneSessions, LeaseSession, OwnSessions
 from tests.memory_store.callbacks import MemoryCallbacks
 from tests.memory_store.leases import LEASE, MARGIN, MemoryCluster, MemoryLeases, shard_of
 from tests.simulation.cluster import world
+from tests.simulation.cluster.database import SharedStore
 from tests.simulation.cluster.plan import ClusterPlan, plan_of
 from tests.simulation.loop import SimLoop
 from tests.simulation.mutants import Mutant, Patch
@@ -42,6 +44,12 @@ _renew = MemoryCluster.renew
 _take_over = WorkTakeover._take_over
 _settle = settlement_writer._settle
 _settle_in_store = MemoryCallbacks.settle
+_is_in_session = SharedStore.is_in_session
+
+
+async def _is_in_any_session(self: SharedStore, session: LeaseSession) -> bool:
+    await _is_in_session(self, session)
+    return True
 
 
 def _is_dead_or_frozen(self: world.ClusterWorld, identity: str, machine: int) -> bool:
@@ -142,6 +150,10 @@ def _loses_leases_and_time(plan: ClusterPlan) -> bool:
     return _loses_leases(plan) and any(process.jumps for process in plan.processes)
 
 
+def _ends_sessions(plan: ClusterPlan) -> bool:
+    return plan.has_sessions and bool(plan.session_faults)
+
+
 def _hands_over(plan: ClusterPlan) -> bool:
     return plan.base.seed % 4 == 1
 
@@ -160,6 +172,21 @@ MUTANTS: Final = {
         "patient",
         (world.ClusterWorld, "_is_known_dead", _is_dead_or_frozen),
         where=lambda plan: _loses_leases(plan) and any(one.freezes for one in plan.processes),
+    ),
+    "frees the shards of an ended session at once": _mutant(
+        "logged",
+        (GoneSessions, "ended", lambda self, gone, *, asked, answered: list(gone)),
+        within=150,
+        where=_ends_sessions,
+    ),
+    "takes the answer of any session for that of its own": _mutant(
+        "logged",
+        (SharedStore, "is_in_session", _is_in_any_session),
+        within=150,
+        where=_ends_sessions,
+    ),
+    "sends without asking its session": _mutant(
+        "leased", (OwnSessions, "_look", lambda self: None), within=150, where=_ends_sessions
     ),
     "saves outdated results": _mutant(
         "settled", (MemoryCallbacks, "_is_current", lambda self, claim: True), where=_loses_leases

@@ -109,6 +109,15 @@ class ClusterPlan:
     news_delay: float
     """The most seconds that an announcement takes."""
     pauses: tuple[PlannedPause, ...] = ()
+    has_sessions: bool = False
+    """True if each process has a session that shows that it lives; False without notifications."""
+    session_faults: tuple[tuple[float, str], ...] = ()
+    """When the server ends one session or all, is started again, or another one takes its place.
+
+    Or a pooler gives the processes other sessions.
+    """
+    deaths_noticed: tuple[float, ...] = (0.0,)
+    """Seconds after a death after which the server may end the session."""
     store_ahead: timedelta = timedelta(0)
     """How far the store's clock is ahead of the true time."""
 
@@ -125,7 +134,27 @@ def plan_of(seed: int) -> ClusterPlan:
     places = Random(f"machines {seed}")
     machines = places.choice((1, 2, 10))
     processes = tuple(replace(one, machine=places.randrange(machines)) for one in plan.processes)
-    return replace(plan, processes=processes, base=replace(plan.base, requests=requests))
+    sessions = Random(f"sessions {seed}")
+    return replace(
+        plan,
+        processes=processes,
+        base=replace(plan.base, requests=requests),
+        has_sessions=sessions.random() < 0.7,
+        session_faults=_session_faults(sessions, plan),
+        deaths_noticed=sessions.choice(((0.0,), (0.0,), (0.0, 1.0, 5.0, 60.0))),
+    )
+
+
+def _session_faults(random: Random, plan: ClusterPlan) -> tuple[tuple[float, str], ...]:
+    """Return when which sessions end; some end while their processes are cut off or frozen."""
+    lasts = plan.base.faults_last
+    begins = [cut.begins for one in plan.processes for cut in one.partitions]
+    begins += [at for one in plan.processes for at, _ in one.freezes]
+    begins += [cut.begins for cut in plan.outages]
+    times = [at + random.uniform(0.0, 2.0) for at in begins if random.random() < 0.7]
+    times += _times(random, lasts, random.choice((0, 2, 6)))
+    kinds = "one", "one", "all", "all", "server", "pooler"
+    return tuple((at, random.choice(kinds)) for at in sorted(times))
 
 
 def _plan_of(seed: int) -> ClusterPlan:

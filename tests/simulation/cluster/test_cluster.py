@@ -18,6 +18,8 @@ SLOWEST: Final = {
         "counts its lease by a clock that can be set",
     ),
     "counts its lease from the end of the renewal",
+    *("frees the shards of an ended session at once", "sends without asking its session"),
+    "takes the answer of any session for that of its own",
 }
 """The mutants that take longest to detect, which only the long tests apply."""
 

@@ -1,5 +1,6 @@
 """One run of several processes over one store: faults by the plan, then everything must end."""
 
+import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,8 @@ _SWEPT: Final = 65.0
 _PROBES: Final = 3000.0
 """How many seconds more it may take until the last breaker has closed, and all is sent."""
 _RECENT: Final = timedelta(seconds=50)
+_POOLED_FOR: Final = 6.0
+"""Seconds until a connection breaks that a pooler has given another session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,31 @@ class SimCluster(MemoryCluster):
     ) -> None:
         super().__init__(store, stopwatch=stopwatch_of(loop, clock))
         self._deliver = deliver
+        self._shared, self._loop = store, loop
+
+    def begin_sessions(self) -> None:
+        """Have a session from now on, as long as the process runs."""
+        self._loop.create_task(self._keep_session())
+
+    async def _keep_session(self) -> None:
+        while True:
+            pause = 1.0
+            try:
+                session = await self._shared.begin_session()
+                while True:
+                    asked = self.milliseconds()
+                    if not await self._shared.is_in_session(session):
+                        break
+                    self.sessions.answered(session, asked)
+                    self.sessions.newest = session
+                    await asyncio.sleep(0.5)
+                # Its connection lasts without a session if a pooler only uses another one.
+                pause = _POOLED_FOR if self._shared.is_pooled(session) else 0.0
+            except StoreUnavailable:
+                pass
+            finally:
+                self.sessions.newest = None
+            await asyncio.sleep(pause)
 
     def announce(self, news: News) -> None:
         self._deliver(news)
@@ -182,6 +210,7 @@ class ClusterWorld:
         self._violated: Violated | None = None
         self.scheduler = Scheduler(random_of(base, "order"), order=base.order, tick=base.tick)
         self._random = random_of(base, "world")
+        self._sessions = random_of(base, "sessions")
         self._randomness = SimRandomness(random_of(base, "chance"))
         self._database = SharedDatabase(
             plan, self.scheduler, random_of(base, "database"), self._trace
@@ -278,6 +307,8 @@ class ClusterWorld:
             self._at(pause.at, self._pause, pause)
         for at in self._base.discards:
             self._at(at, self._discard)
+        for at, kind in self._plan.session_faults:
+            self._at(at, self._end_sessions, kind)
         self._at(1.0, self._probe)
 
     def _at(self, when: float, action: Callable[..., None], *args: Any) -> None:
@@ -364,6 +395,8 @@ class ClusterWorld:
         self._lives.append((site.plan.machine, store, process))
         store.is_known_dead = lambda identity: self._is_known_dead(identity, site.plan.machine)
         cluster = SimCluster(store, process.loop, site.clock, lambda news: self._tell(site, news))
+        if self._plan.has_sessions:
+            cluster.begin_sessions()
         return store, cluster
 
     def _is_known_dead(self, identity: str, machine: int) -> bool:
@@ -410,6 +443,18 @@ class ClusterWorld:
             site.view.frozen_until = self.scheduler.now
         self.scheduler.open(process.gate)
 
+    def _end_sessions(self, kind: str) -> None:
+        """Let the server end sessions of processes that may live, or a pooler use other ones."""
+        self._trouble(f"sessions end: {kind}")
+        if kind == "server":
+            self._database.start_again()
+        elif kind == "pooler":
+            self._database.pool_sessions()
+        elif kind == "all":
+            self._database.end_sessions()
+        elif stores := [*dict.fromkeys(self._database.sessions.values())]:
+            self._database.end_sessions(self._random.choice(stores))
+
     def _jump(self, site: Site, by: timedelta) -> None:
         self._trouble("jump", site.plan.name, f"{by.total_seconds():+g} s")
         site.clock.ahead += by
@@ -448,6 +493,9 @@ class ClusterWorld:
         process.die()
         # It may be in the middle of a step of its own.
         self._dead.append(process)
+        # A server that does not learn of the death keeps the session for long.
+        noticed = self._sessions.choice(self._plan.deaths_noticed)
+        self._at(self.scheduler.now + noticed, self._database.died, process.store)
 
     def _bury(self) -> None:
         dead, self._dead = self._dead, []

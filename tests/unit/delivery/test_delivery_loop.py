@@ -25,7 +25,7 @@ from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery.counters import Histogram
 from ringback.delivery.delivery_service import DeliveryLimits
-from ringback.ports import LaneClaims, LaneQuota, Store, Transaction
+from ringback.ports import LaneClaims, LaneQuota, SoleProcess, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -1159,6 +1159,35 @@ async def test_during_a_shortage_of_descriptors_nothing_is_claimed_until_the_pau
         bench.clock.advance(timedelta(seconds=0.25))
         await bench.steps.reach("settled", 49)
     assert len(sent) == 50
+
+
+class UncertainProcess(SoleProcess):
+    """A process that may begin requests only while it knows that its session lasts."""
+
+    is_certain = False
+
+    def may_send(self, destination: str, lease: int) -> bool:
+        return self.is_certain
+
+
+async def test_while_a_process_may_not_send_it_claims_seldom_and_no_attempt_is_lost() -> None:
+    store, process = await a_store(*callbacks_to(HOST, range(20))), UncertainProcess()
+    bench = Bench(store, transport := RecordingTransport(), cluster=process)
+    async with running(bench.delivery.run):
+        for _ in range(60):
+            await all_has_run()
+            bench.clock.advance(timedelta(seconds=0.1))
+        await all_has_run()
+        claimed = bench.steps.passed.count("claimed")
+        assert (transport.requests, await results_in(store, sid(1))) == ([], [])
+        process.is_certain = True
+        bench.clock.advance(2 * SECOND)
+        await bench.steps.reach("claimed", claimed + 20)
+        await all_has_run()
+    # After 0, 0.25, 0.75, 1.75 and 3.75 s: a pause of the destination is twice as long as the last.
+    assert claimed == 5 * 20
+    assert len(transport.requests) == 20
+    assert await results_in(store, sid(1)) == ["delivered"]
 
 
 async def test_a_crash_after_a_shortage_finds_no_open_attempt() -> None:

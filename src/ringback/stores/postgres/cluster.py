@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
 from ringback.stores.postgres.connections import Connection, Dsn, execute, transaction
 from ringback.stores.postgres.failures import detail, unavailable
+from ringback.stores.postgres.lease_sessions import GoneSessions, LeaseSession, OwnSessions
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.life_lock import remove_life_lock
 from ringback.stores.postgres.schema import make_missing_partitions
@@ -79,6 +81,8 @@ class PostgresCluster:
         """Set while announcements of other processes arrive."""
         self._is_closed = threading.Event()
         self._next_partitions = 0
+        self._sessions = OwnSessions()
+        self._gone = GoneSessions()
         self.clock_difference = timedelta(0)
 
     @property
@@ -92,7 +96,8 @@ class PostgresCluster:
 
     def may_send(self, destination: str, lease: int) -> bool:
         is_owned = self._epochs.get(self._shard(destination)) == lease
-        return is_owned and steady_milliseconds() < self._until
+        now = steady_milliseconds()
+        return is_owned and now < self._until and now < self._sessions.fresh_until
 
     async def renew(self) -> LeaseChange:
         before, returning = dict(self._epochs), self._surplus
@@ -101,7 +106,9 @@ class PostgresCluster:
             self._epochs.pop(shard, None)
         await asyncio.wrap_future(self._thread.submit(self._make_partitions))
         asked = steady_milliseconds()
-        shares = await self._ask(lambda connection: self._renew(connection, returning))
+        session = self._sessions.naming(asked)
+        shares = await self._ask(lambda connection: self._renew(connection, returning, session))
+        self._sessions.named(None if shares is None else session)
         if shares is None:
             self._epochs, self._surplus = {}, frozenset[int]()
             return LeaseChange(lost=frozenset(before))
@@ -114,12 +121,18 @@ class PostgresCluster:
         )
 
     async def end_dead(self) -> bool:
-        dead = await self._ask(lambda connection: leases.end_dead(connection, self._own))
-        for life, is_forgotten in dead.items():
+        asked = steady_milliseconds()
+        lives, gone, has_free = await self._ask(
+            lambda connection: leases.end_dead(connection, self._own)
+        )
+        for life, is_forgotten in lives.items():
             if is_forgotten:
                 remove_life_lock(life)
-        # If another process was the first to notice a death, it took only its share.
-        return await self._ask(lambda connection: leases.has_free(connection, self._own))
+        now = steady_milliseconds()
+        ended = self._gone.ended(gone, asked=asked, answered=now)
+        for one in ended:
+            await self._ask(partial(leases.end_gone, own=self._own, of=one))
+        return has_free or bool(ended) or not self._sessions.is_named(now)
 
     async def hold(self, what: str) -> bool:
         return await self._ask(lambda connection: leases.hold(connection, self._own, what))
@@ -196,11 +209,13 @@ class PostgresCluster:
             with suppress(psycopg.Error):  # there are some for weeks, and commits make missing ones
                 make_missing_partitions(self._dsn)
 
-    def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
+    def _renew(
+        self, connection: Connection, returning: Collection[int], session: LeaseSession | None
+    ) -> Shares | None:
         before = SystemClock().now()
         (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
         self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs
-        shares = leases.renew(connection, self._own, returning=returning)
+        shares = leases.renew(connection, self._own, returning=returning, session=session)
         if shares is None:
             number = self._own.number
             self._own.begin_again(connection)
@@ -228,19 +243,34 @@ class PostgresCluster:
     def _hear(self, tell: Callable[[News], None]) -> None:
         """Pass on what other processes announce, until the end; connects again as needed."""
         while not self._is_closed.is_set():
+            has_heard = False
             try:
                 with self._dsn.connect() as connection:
                     connection.execute(f"LISTEN {_CHANNEL}".encode())
                     self.hears.set()
+                    session: LeaseSession | None = leases.begin_session(connection)
                     while not self._is_closed.is_set():
+                        session = self._sessions.newest = self._asked(connection, session)
                         for notice in connection.notifies(timeout=_LOOK_UP_EVERY):
                             news = _read(notice.payload, self._own)
                             if news is not None:
                                 tell(news)
+                        has_heard = True
             except psycopg.Error as failure:
                 self.hears.clear()
                 _log.debug("can't hear announcements: %s", detail(failure))
-                self._is_closed.wait(_LISTEN_AGAIN)
+                # At once if somebody has only ended the session: requests have to wait otherwise.
+                self._is_closed.wait(0.0 if has_heard else _LISTEN_AGAIN)
+            finally:
+                self._sessions.newest = None
+
+    def _asked(self, connection: Connection, session: LeaseSession | None) -> LeaseSession | None:
+        """Ask the session for a sign of life; return None for good if it is another one now."""
+        asked = steady_milliseconds()
+        if session is None or not leases.is_in_session(connection, session):
+            return None
+        self._sessions.answered(session, asked)
+        return session
 
     def _disconnect(self) -> None:
         if self._connection is not None:

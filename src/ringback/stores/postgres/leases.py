@@ -13,7 +13,9 @@ from psycopg import errors
 
 from ringback.core.callbacks.shards import SHARDS, Role, share_of
 from ringback.ports import ClusterMember
+from ringback.runtime.system_clock import SystemRandomSource
 from ringback.stores.postgres.connections import Connection, execute
+from ringback.stores.postgres.lease_sessions import LeaseSession
 from ringback.stores.postgres.life_lock import LifeLock, is_known_dead
 
 MARGIN: Final = timedelta(seconds=1)
@@ -86,8 +88,8 @@ class WorkerIdentity:
         """Take another id after the lease was lost; the number stays the same if it can."""
         row = execute(
             connection,
-            "UPDATE workers SET worker = gen_random_uuid(), lease_until = clock_timestamp() + ?"
-            " WHERE worker = ? RETURNING worker",
+            "UPDATE workers SET worker = gen_random_uuid(), lease_until = clock_timestamp() + ?,"
+            " session = NULL, session_server = NULL WHERE worker = ? RETURNING worker",
             [self.lease, self.worker],
         ).fetchone()
         if row is None:
@@ -109,11 +111,29 @@ class Shares(NamedTuple):
     """True if it has more or fewer shards than its share."""
 
 
+class GoneSession(NamedTuple):
+    """A session that has ended, and the process whose row names it."""
+
+    worker: UUID
+    key: int
+
+
+class DeadProcesses(NamedTuple):
+    """What was found about other processes."""
+
+    lives: Mapping[str, bool]
+    """The life locks of those that are dead, each with False if something still has to be freed."""
+    gone: Sequence[GoneSession]
+    """The sessions that the server has ended, of processes that may live, but have shards."""
+    has_free: bool
+    """True if this process sends, and could take shards that nobody owns at the moment."""
+
+
 NO_SHARES: Final = Shares({}, frozenset(), {}, is_unbalanced=False)
 
 
 _RENEW: Final = """
-    UPDATE workers SET lease_until = clock_timestamp() + ?
+    UPDATE workers SET lease_until = clock_timestamp() + ?, session = ?, session_server = ?
     WHERE worker = ? AND lease_until >= clock_timestamp()
 """
 # Locked until the end of the transaction, so that a late renewal finds that its lease has ended.
@@ -160,6 +180,7 @@ _STILL_OPEN: Final = """
 """
 _SENDERS: Final = """
     SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
+        AND session_server IS DISTINCT FROM '-infinity'
 """
 _HOLD: Final = """
     INSERT INTO held_leases AS held (what, worker)
@@ -173,9 +194,6 @@ _MEMBERS: Final = """
     SELECT name, role, started, lease_until >= clock_timestamp(),
         ARRAY(SELECT shard FROM shard_leases WHERE shard_leases.worker = workers.worker)
     FROM workers ORDER BY lease_until >= clock_timestamp() DESC, started
-"""
-_OTHERS_HERE: Final = """
-    SELECT worker, life FROM workers WHERE worker <> ? AND life IS NOT NULL ORDER BY worker
 """
 # No request of a dead process can be under way, so nobody has to wait until it ends. A lock may be
 # held for long by a process that was stopped within a transaction.
@@ -191,6 +209,39 @@ _HAS_FREE: Final = """
             OR worker NOT IN (SELECT worker FROM workers WHERE lease_until >= clock_timestamp())
     )
 """
+_HELD: Final = """
+    SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+"""
+# A session that has ended never comes back. Shards that were locked are freed by a later look.
+_IS_GONE: Final = f"""
+    session IS NOT NULL AND lease_until >= clock_timestamp()
+        AND EXISTS (SELECT FROM shard_leases WHERE shard_leases.worker = workers.worker)
+        AND (
+            session_server = '-infinity'
+            OR session_server = pg_postmaster_start_time() AND session NOT IN ({_HELD})
+        )
+"""
+_OTHERS: Final = f"""
+    SELECT worker, life, session, {_IS_GONE} AS is_gone FROM workers
+    WHERE worker <> ? ORDER BY worker
+"""
+# Its requests under way may go on, and everything else that it has stays its own for its lease.
+_END_GONE: Final = f"""
+    WITH gone AS (
+        SELECT worker FROM workers
+        WHERE worker = ? AND session = ? AND {_IS_GONE} FOR UPDATE SKIP LOCKED
+    ), marked AS (
+        UPDATE workers SET session_server = '-infinity'
+        FROM gone WHERE workers.worker = gone.worker
+    ), freed AS (
+        SELECT shard FROM shard_leases JOIN gone USING (worker)
+        FOR UPDATE OF shard_leases SKIP LOCKED
+    )
+    UPDATE shard_leases SET worker = NULL,
+        open_until = greatest(open_until, clock_timestamp() + ?)
+    FROM freed WHERE shard_leases.shard = freed.shard
+"""
 _FORGET: Final = """
     DELETE FROM workers WHERE worker = ?
         AND NOT EXISTS (SELECT FROM shard_leases WHERE shard_leases.worker = workers.worker)
@@ -198,14 +249,22 @@ _FORGET: Final = """
 
 
 def renew(
-    connection: Connection, own: WorkerIdentity, *, returning: Collection[int] = ()
+    connection: Connection,
+    own: WorkerIdentity,
+    *,
+    returning: Collection[int] = (),
+    session: LeaseSession | None = None,
 ) -> Shares | None:
     """Extend the lease, take free shards, and return those that were surplus last time.
+
+    From then on, others conclude from the end of the session, if there is one, that the process is
+    dead.
 
     The process must begin no requests in the shards `returning`. Returns the shards; None if the
     lease had ended, so that all shards are lost.
     """
-    if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
+    named = (None, None) if session is None else (session.key, session.server)
+    if not execute(connection, _RENEW, [own.lease, *named, own.worker]).rowcount:
         return None
     if own.role not in _SENDING:
         return NO_SHARES
@@ -227,27 +286,45 @@ def renew(
     return Shares(owned, surplus, still_open, is_unbalanced=not least <= len(owned) <= share)
 
 
-def end_dead(connection: Connection, own: WorkerIdentity) -> dict[str, bool]:
+def end_dead(connection: Connection, own: WorkerIdentity) -> DeadProcesses:
     """End the leases of processes that are certainly dead, which frees their shards.
 
-    Returns the names of their life locks, each with False if something still has to be freed.
+    If the server has been started since, or is another one, nothing is known of a session.
     """
-    dead = [
-        (worker, life)
-        for worker, life in execute(connection, _OTHERS_HERE, [own.worker])
-        if is_known_dead(life)
-    ]
-    for worker, _ in dead:
-        execute(connection, _FREE, [worker])
-    return {life: execute(connection, _FORGET, [worker]).rowcount > 0 for worker, life in dead}
+    lives, gone = dict[str, bool](), list[GoneSession]()
+    for worker, life, session, is_gone in execute(connection, _OTHERS, [own.worker]).fetchall():
+        if life is not None and is_known_dead(life):
+            execute(connection, _FREE, [worker])
+            lives[life] = execute(connection, _FORGET, [worker]).rowcount > 0
+        elif is_gone:
+            gone.append(GoneSession(worker, session))
+    # If another process was the first to notice a death, it took only its share.
+    return DeadProcesses(lives, gone, own.role in _SENDING and _has_free(connection))
 
 
-def has_free(connection: Connection, own: WorkerIdentity) -> bool:
-    """Return True if a process that sends could take shards which nobody owns at the moment."""
-    if own.role not in _SENDING:
-        return False
-    (is_any,) = execute(connection, _HAS_FREE).fetchone()
-    return is_any
+def begin_session(connection: Connection) -> LeaseSession:
+    """Take a lock that the server frees as soon as this session ends."""
+    key = int.from_bytes(SystemRandomSource().bytes(8), signed=True)
+    (_, server) = execute(
+        connection, "SELECT pg_advisory_lock(?), pg_postmaster_start_time()", [key]
+    ).fetchone()
+    return LeaseSession(key, server)
+
+
+def is_in_session(connection: Connection, session: LeaseSession) -> bool:
+    """Return True if the connection is still the session that holds this lock.
+
+    Behind a pooler it may be another one.
+    """
+    (is_held,) = execute(
+        connection, f"SELECT ? IN ({_HELD} AND pid = pg_backend_pid())", [session.key]
+    ).fetchone()
+    return is_held
+
+
+def end_gone(connection: Connection, own: WorkerIdentity, of: GoneSession) -> None:
+    """Free the shards of a process if its row still names this session, which is gone."""
+    execute(connection, _END_GONE, [*of, own.open_for])
 
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
@@ -272,6 +349,11 @@ def members(connection: Connection) -> list[ClusterMember]:
         ClusterMember(name, Role(role), started, is_alive, frozenset(shards))
         for name, role, started, is_alive, shards in execute(connection, _MEMBERS)
     ]
+
+
+def _has_free(connection: Connection) -> bool:
+    (is_any,) = execute(connection, _HAS_FREE).fetchone()
+    return is_any
 
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:

@@ -5,3 +5,7 @@ ALTER TABLE workers ADD COLUMN life text;
 
 -- Entries of sign-ins and sign-outs go earlier than those of changes.
 CREATE INDEX audit_of_sign_ins ON audit (created_us) WHERE action IN ('SignIn', 'SignOut');
+
+-- The session that holds the lock with this key, and when its server was started, or -infinity
+-- once it has ended and the process's shards were freed; see `lease_sessions.py`.
+ALTER TABLE workers ADD COLUMN session bigint, ADD COLUMN session_server timestamptz;
