@@ -12,6 +12,11 @@ from typing import Any, cast
 import psycopg
 import pytest
 
+from ringback.application import ServerProcess
+from ringback.application.storage import DatabaseWait, OpenStorage
+from ringback.core.errors import ConfigurationError
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
 from tests.crash.cluster import Cluster, a_cluster
 from tests.crash.production import AWAY, Log
 from tests.ports import free_port
@@ -135,6 +140,41 @@ async def test_the_wait_has_an_end_and_a_signal_ends_it_at_once(cluster: Cluster
     stopped.terminate()
     assert await asyncio.wait_for(stopped.wait(), 5) == 0
     await following
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_database_that_goes_away_once_it_is_open_is_waited_for_too(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    def open_and_lose(*given: Any, **how: Any) -> Any:
+        storage = opened(*given, **how)
+        cluster.database.stop()
+        return storage
+
+    def not_ready(reason: str) -> None:
+        reasons.append(reason)
+        if comes_back:
+            cluster.database.start()
+
+    opened, reasons = OpenStorage.open, list[str]()
+    monkeypatch.setattr(OpenStorage, "open", open_and_lose)
+    environment = {
+        "RINGBACK_DATABASE": ADDRESS,
+        "RINGBACK_SEAL_KEY_FILE": str(cluster.folder / "ringback.key"),
+        "RINGBACK_WAIT_FOR_DATABASE": "20s" if comes_back else "1s",
+    }
+    settings = load({}, environment, command=ServerCommand.SERVE)
+    starting = ServerProcess.start(settings, wait=DatabaseWait(asyncio.Event(), not_ready))
+    if comes_back:
+        server = await starting
+        assert server.workers.supervisor.is_running
+        await server.stop()
+    else:
+        with pytest.raises(ConfigurationError, match=r"the server waited for 1 s"):
+            await starting
+    # On a slow machine, the second is over before the first try.
+    assert reasons or not comes_back
+    assert all(HOST not in reason for reason in reasons)
 
 
 @pytest.mark.parametrize(

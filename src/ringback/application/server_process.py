@@ -12,7 +12,7 @@ from ringback.application.process_dependencies import (
     ProcessDependencies,
 )
 from ringback.application.storage import DatabaseWait, OpenStorage
-from ringback.core.errors import ConfigurationError
+from ringback.core.errors import ConfigurationError, StartStopped
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
 from ringback.runtime.undo import on_failure
@@ -65,8 +65,12 @@ class ServerProcess:
         api = HttpApi(process, storage, services_of(workers))
         workers.add_loop(api.dependencies.authenticator.run)
         try:
-            await workers.start()
-        except ConfigurationError:
+            if wait is None or settings.database is None:
+                await workers.start()
+            else:
+                # It may go away again just now.
+                await wait.until_ready(workers.start, settings.wait_for_database)
+        except (ConfigurationError, StartStopped):
             network.close_gateway()
             await storage.store.close()
             raise

@@ -2,14 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ringback.application.process_dependencies import ProcessDependencies
-from ringback.core.errors import ConfigurationError, DatabaseNotReady, StartStopped
+from ringback.core.errors import (
+    ConfigurationError,
+    DatabaseNotReady,
+    StartStopped,
+    StoreUnavailable,
+)
 from ringback.data_folder import DataFolder, OpenStore, StoreOptions
 from ringback.engine.retention_worker import PassWork
 from ringback.ports import Cluster, SoleProcess
@@ -18,6 +24,8 @@ from ringback.runtime.system_clock import stopwatch
 
 if TYPE_CHECKING:
     from ringback.postgres_database import PostgresStore
+
+T = TypeVar("T")
 
 _AGAIN: Final = 0.5
 """Seconds between two tries to use a database that is not ready."""
@@ -33,11 +41,50 @@ class DatabaseWait:
     not_ready: Callable[[str], None]
     """Called after each try in vain, with a reason that everybody may read."""
 
-    async def pause(self) -> None:
+    began: float = field(default_factory=stopwatch)
+    """When the wait began."""
+
+    async def until_ready(self, begin: Callable[[], Awaitable[T]], most: timedelta) -> T:
+        """Return what `begin` returns as soon as the database is ready.
+
+        Raises ConfigurationError if that takes longer than `most`, and StartStopped if the server
+        shall stop.
+        """
+        is_told = False
+        while True:
+            try:
+                result = await begin()
+            except (DatabaseNotReady, StoreUnavailable) as failure:
+                told, reason = _words_for(failure)
+                if stopwatch() - self.began >= most.total_seconds():
+                    raise _too_late(told, most) from None
+                self.not_ready(reason)
+                if not is_told:
+                    _log.warning("%s; waiting for it for up to %g s", told, most.total_seconds())
+                    is_told = True
+            else:
+                if is_told:
+                    _log.info("the database is ready after %.1f s", stopwatch() - self.began)
+                return result
+            await self._pause()
+
+    async def _pause(self) -> None:
         """Wait until the next try; raises StartStopped if the server shall stop."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stop.wait(), _AGAIN)
             raise StartStopped("stopped while the database was not ready")
+
+
+def _words_for(failure: DatabaseNotReady | StoreUnavailable) -> tuple[str, str]:
+    """Return what the operator may read of a failure, and what everybody may."""
+    if isinstance(failure, DatabaseNotReady):
+        return str(failure), failure.reason
+    return failure.for_operator, str(failure)
+
+
+def _too_late(told: str, most: timedelta) -> ConfigurationError:
+    waited = f"; the server waited for {most.total_seconds():g} s (wait_for_database)"
+    return ConfigurationError(f"{told}{waited if most else ''}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +118,10 @@ class OpenStorage:
         )
         if process.settings.database is None or wait is None:
             return begin()
-        most, began = process.settings.wait_for_database.total_seconds(), stopwatch()
-        is_told = False
-        while True:
-            try:
-                # In a thread, since a connection may take seconds to fail.
-                storage = await asyncio.to_thread(begin)
-            except DatabaseNotReady as failure:
-                if stopwatch() - began >= most:
-                    waited = (
-                        f"; the server waited for {most:g} s (wait_for_database)" if most else ""
-                    )
-                    raise ConfigurationError(f"{failure}{waited}") from None
-                wait.not_ready(failure.reason)
-                if not is_told:
-                    _log.warning("%s; waiting for it for up to %g s", failure, most)
-                    is_told = True
-            else:
-                if is_told:
-                    _log.info("the database is ready after %.1f s", stopwatch() - began)
-                return storage
-            await wait.pause()
+        # In a thread, since a connection may take seconds to fail.
+        return await wait.until_ready(
+            partial(asyncio.to_thread, begin), process.settings.wait_for_database
+        )
 
     @classmethod
     def open(
