@@ -58,7 +58,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 def test_many_things_happen_in_the_seeds() -> None:
-    results = [run(seed) for seed in (0, 1, 2, 3, 4, 9, 16, 19)]
+    results = [run(seed) for seed in (0, 1, 2, 3, 4, 9, 16, 43)]
 
     assert sum(result.requests for result in results) > 500
     assert sum(result.outdated for result in results) > 0
