@@ -10,14 +10,15 @@ import pytest
 from ringback.core.callback_counts import CallbackCounts, CountGap, CountSpan
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, discard, replay
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery import minute_counters
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.minute_counters import CounterWriter
-from ringback.ports import SoleProcess, Store
+from ringback.ports import Settlement, SoleProcess, Store, Transaction, lane_of
 from ringback.stores.sqlite.store import SqliteStore
 from tests.counted_rows import counts_of_rows, counts_stored
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, claim_from
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback
 from tests.stores.test_counts_equal_rows import History
 from tests.unit.delivery.parts import Bench, FunctionTransport
@@ -184,3 +185,63 @@ async def test_a_note_of_which_nothing_is_missing_goes(store: Store) -> None:
         while await gaps(store, clock):  # noqa: ASYNC110 (there is no event)
             await asyncio.sleep(0.01)
     running.cancel()
+
+
+async def test_attempts_of_a_callback_that_waits_since_long_ago_are_counted_again(
+    store: Store,
+) -> None:
+    clock = FakeClock()
+    bench, writer = await bench_of(store, clock)
+    one = callback(1, created=clock.now(), due=clock.now() + 30 * MINUTE)
+    await bench.take(one)
+    await writer.write_all()
+    clock.advance(30 * MINUTE)
+    await store.transact(lambda tx: tx.counters.mark(CountSpan.MINUTE.begin_of(clock.now())))
+
+    def fail(tx: Transaction) -> None:
+        (taken,) = claim_from(tx, lane_of(one), clock.now(), limit=1)
+        result = AttemptResult(NoAnswerOutcome(AttemptFailure.CONNECT, ""))
+        waits = taken.progress._replace(due=clock.now() + 30 * MINUTE)
+        tx.callbacks.settle([Settlement(taken, waits, result, clock.now())])
+
+    await store.transact(fail)
+    _, writer = await bench_of(store, clock)
+    await writer.stop()
+    counts = (await store.read(counts_stored)).values()
+    assert [one.failures for one in counts] == [{}, {"connect": 1}]
+
+
+async def test_what_is_summed_up_is_not_counted_again(store: Store) -> None:
+    clock = FakeClock()
+    bench, writer = await bench_of(store, clock)
+    await bench.take(later(1, clock))
+    await writer.write_all()
+    hour = CountSpan.HOUR.begin_of(clock.now())
+
+    def sum_up(tx: Transaction) -> None:
+        for span in (CountSpan.HOUR, CountSpan.MINUTE):
+            tx.counters.roll_up(span, hour + 60 * MINUTE, limit=100)
+        tx.counters.remove(CountSpan.MINUTE, hour + 60 * MINUTE, limit=100)
+
+    await store.transact(sum_up)
+    clock.advance(120 * MINUTE)
+    # It was killed while nothing happened, and had no counts to write.
+    found = await store.transact(lambda tx: tx.counters.begin(limit=100))
+    assert (found.counted, found.lost_since) == ([], None)
+
+
+async def test_notes_go_with_the_counts_that_they_are_about(store: Store) -> None:
+    clock = FakeClock()
+    began, minute = clock.now(), CountSpan.MINUTE.begin_of(clock.now())
+    await store.transact(lambda tx: tx.counters.note_lost([minute]))
+    await store.transact(lambda tx: tx.counters.note_unclear(minute))
+    for span in CountSpan:
+        await store.transact(lambda tx, span=span: tx.counters.remove(span, began, limit=9))
+    clock.advance(5 * MINUTE)
+    assert await gaps(store, clock) == []
+    bench, _ = await bench_of(store, clock)
+    await bench.take(later(1, clock))
+    await store.transact(lambda tx: tx.counters.mark(CountSpan.MINUTE.begin_of(began)))
+    # If a minute were still unclear, its counts would stay incomplete.
+    found = await store.transact(lambda tx: tx.counters.begin(limit=100))
+    assert found.lost_since is None

@@ -288,6 +288,11 @@ async def test_nothing_is_sent_without_the_damaged_headers_of_its_destination(pl
                 await server.store.transact(
                     lambda tx: set_for_destinations(tx, subject, headers, server.context())
                 )
+            rate = SettingChange(DestinationValues({"rate": 5.0}))
+            await server.store.transact(
+                lambda tx: set_for_destinations(tx, subject, rate, server.context())
+            )
+            assert len(server.store.damaged_secrets) == 1, "other values can be set meanwhile"
             anew = replace(headers, begins_anew=True)
 
             def change(tx: Transaction) -> None:
@@ -336,6 +341,10 @@ async def test_if_no_secret_opens_the_server_does_not_start(place: Place) -> Non
     place.run("UPDATE webhook_secrets SET value = 'damaged'")
     with pytest.raises(ConfigurationError, match="none of the 4 secrets"):
         place.open(VAULT)
+    # Nor does it note that another key has sealed them from now on.
+    with pytest.raises(ConfigurationError, match="none of the 4 secrets"):
+        place.open(SecretCipher([new_key(), *VAULT.keys]))
+    assert place.run("SELECT key_id FROM sealed_with")[0] == VAULT.key_ids[0]
 
 
 async def test_a_new_key_seals_all_but_the_damaged_secrets(place: Place) -> None:

@@ -143,6 +143,14 @@ def test_what_counts_lack_of_others_is_the_positive_difference() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "is_in"), [(0, 5, False), (0, 6, True), (9, 20, True), (10, 20, False)]
+)
+def test_a_gap_touches_only_what_has_a_part_of_it(since: int, until: int, *, is_in: bool) -> None:
+    gap = CountGap(AT + 5 * MINUTE, AT + 10 * MINUTE)
+    assert gap.overlaps(AT + since * MINUTE, AT + until * MINUTE) is is_in
+
+
 def test_late_notes_show_gaps_within_the_time_that_is_asked_for() -> None:
     note, since, until = AT.replace(second=0, microsecond=0), AT - HOUR, AT + HOUR
     gap = CountGap(note - MINUTE, note + 2 * MINUTE)
