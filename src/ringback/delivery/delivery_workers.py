@@ -88,6 +88,11 @@ class DeliveryWorkers:
             for _ in destination.ready:
                 self._employ(destination)
 
+    def use_room(self, ended: Mapping[str, int]) -> None:
+        """Use places again that were left for requests of other processes which have ended."""
+        left = {name: count - ended.get(name, 0) for name, count in self._still_open.items()}
+        self.leave_room({name: count for name, count in left.items() if count > 0})
+
     def close(self) -> None:
         """Deliver no more claims: those not begun yet, and those added later, stay unsent."""
         self._is_closed = True

@@ -5,6 +5,7 @@ If other processes share the store, this also keeps the leases on this process's
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -172,6 +173,9 @@ class WorkTakeover:
         outdated, _ = tx.callbacks.settle(settlements)
         settled = [one for one in settlements if one not in outdated]
         tx.on_commit(lambda: self._count(settled))
+        ended = Counter(claim.callback.url.destination for claim in left_open)
+        # Else they would be found to be gone only by the next renewal.
+        tx.on_commit(lambda: self.workers.use_room(ended))
         return len(left_open)
 
     def _count(self, settlements: Sequence[Settlement]) -> None:

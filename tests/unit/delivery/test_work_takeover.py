@@ -202,6 +202,23 @@ async def test_requests_of_a_dead_process_count_towards_the_limit_of_their_desti
     assert len(transport.requests) == 2
 
 
+async def test_places_of_requests_that_have_ended_do_not_wait_for_the_next_renewal(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_RENEW_EVERY", "_RENEW_SOON"):
+        monkeypatch.setattr(work_takeover, name, 3600.0)
+    await cluster.claimed_by_a_dead_process(a_callback(url=HOST))
+    await cluster.shared.lease_ends()
+    bench = cluster.bench("second", limits=DeliveryLimits(per_destination=1))
+    takeover = bench.delivery._takeover
+    await takeover._renew()
+    await cluster.shared.requests_end(cluster.shared.join("second"))
+    await takeover._take_over()
+    async with running(bench.delivery.run):
+        await bench.steps.reach("settled")
+    assert await results_in(bench.store) == ["unknown", "delivered"]
+
+
 async def test_the_search_after_a_takeover_is_repeated_until_it_succeeds(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
