@@ -1,17 +1,20 @@
-"""A worker's way to PostgreSQL that can be cut, so that nothing passes and nobody is told.
+"""A worker's way to PostgreSQL that can be cut, or a worker frozen, and nobody is told.
 
 `a_machine` gives the worker a network of its own, with one cable to PostgreSQL and another one to
 the receivers. That needs root, on Linux. `a_stuck_proxy` works everywhere: a program between the
-worker and PostgreSQL that stops to forward, and keeps the connections open.
+worker and PostgreSQL that stops to forward, and keeps the connections open. `Freezer` leaves the
+way as it is, and stops the worker itself.
 """
 
 import asyncio
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +27,9 @@ _NEW_NETWORK: Final = 0x40000000
 DATABASE, DATABASE_CLIENT = "192.0.2.1", "192.0.2.2"
 RECEIVERS, RECEIVERS_CLIENT = "198.51.100.1", "198.51.100.2"
 _CHUNK: Final = 65536
+# The worker sends from an address of its own, so that receivers know it from the others.
+_OWN_ADDRESS: Final = "127.0.0.2"
+_FROM_OWN_ADDRESS: Final = ("--kore-egress", _OWN_ADDRESS, "--twilio-egress", _OWN_ADDRESS)
 
 
 class Cable(Protocol):
@@ -38,11 +44,11 @@ class Cable(Protocol):
     client: str
     """The address from which the worker's requests come."""
 
-    def cut(self) -> None:
+    def cut(self, worker: Process) -> None:
         """Let nothing pass any more."""
         ...
 
-    def mend(self) -> None:
+    def mend(self, worker: Process) -> None:
         """Let everything pass again."""
         ...
 
@@ -88,10 +94,10 @@ class Machine:
     flags: tuple[str, ...] = ()
     client: str = RECEIVERS_CLIENT
 
-    def cut(self) -> None:
+    def cut(self, worker: Process) -> None:
         _run("ip", "link", "set", "to-database", "down")
 
-    def mend(self) -> None:
+    def mend(self, worker: Process) -> None:
         _run("ip", "link", "set", "to-database", "up")
 
 
@@ -124,6 +130,25 @@ def _run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
+# ---- a frozen process ----------------------------------------------------------------------------
+
+
+@dataclass
+class Freezer:
+    """Freezes the worker, and keeps all its connections; implements `Cable`."""
+
+    url: str
+    program: tuple[str, ...] = ()
+    client: str = _OWN_ADDRESS
+    flags: tuple[str, ...] = _FROM_OWN_ADDRESS
+
+    def cut(self, worker: Process) -> None:
+        worker.send_signal(signal.SIGSTOP)
+
+    def mend(self, worker: Process) -> None:
+        worker.send_signal(signal.SIGCONT)
+
+
 # ---- a proxy -------------------------------------------------------------------------------------
 
 
@@ -134,20 +159,19 @@ class StuckProxy:
     target: str
     url: str = ""
     program: tuple[str, ...] = ()
-    # The worker sends from an address of its own, so that receivers know it from the others.
-    client: str = "127.0.0.2"
-    flags: tuple[str, ...] = ("--kore-egress", "127.0.0.2", "--twilio-egress", "127.0.0.2")
-    _passes: asyncio.Event = field(default_factory=asyncio.Event)
+    client: str = _OWN_ADDRESS
+    flags: tuple[str, ...] = _FROM_OWN_ADDRESS
+    passes: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def cut(self) -> None:
-        self._passes.clear()
+    def cut(self, worker: Process) -> None:
+        self.passes.clear()
 
-    def mend(self) -> None:
-        self._passes.set()
+    def mend(self, worker: Process) -> None:
+        self.passes.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection, as long as the proxy is not stuck."""
-        await self._passes.wait()
+        await self.passes.wait()
         there, to_there = await asyncio.open_unix_connection(self.target)
         try:
             async with asyncio.TaskGroup() as both:
@@ -161,7 +185,7 @@ class StuckProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
-            await self._passes.wait()
+            await self.passes.wait()
             writer.write(data)
             await writer.drain()
         writer.close()
@@ -171,7 +195,7 @@ class StuckProxy:
 async def a_stuck_proxy(folder: Path) -> AsyncGenerator[StuckProxy]:
     """Run a proxy to the PostgreSQL in this folder."""
     proxy = StuckProxy(str(folder / ".s.PGSQL.5432"))
-    proxy.mend()
+    proxy.passes.set()
     serving = set[asyncio.Task[None]]()
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

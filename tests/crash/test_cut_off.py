@@ -1,4 +1,4 @@
-"""A worker that is cut off from PostgreSQL sends nothing after its lease, and others take over."""
+"""A worker that is cut off, or frozen, sends nothing after its lease, and others take over."""
 
 import asyncio
 import sys
@@ -14,6 +14,7 @@ from tests.crash.cables import (
     DATABASE,
     RECEIVERS,
     Cable,
+    Freezer,
     a_machine,
     a_stuck_proxy,
     another_network,
@@ -37,6 +38,8 @@ IS_DONE = """
 LEASE_UNTIL = "SELECT extract(epoch FROM lease_until)::float FROM workers WHERE name LIKE %s"
 DESTINATIONS = 16  # busy ones, and as many others
 MANY = 24  # callbacks to a busy destination
+LATE_AT_MOST = 1
+"""A process may be frozen exactly between the check of its lease and the first byte."""
 WORKER = ("--per-destination", "4", "--drain", "1s")
 
 
@@ -143,9 +146,27 @@ async def test_a_worker_whose_proxy_forwards_nothing(
         await cut_off(cluster, proxy, "127.0.0.1", lease=lease, open_for=open_for)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("command", "lease", "open_for"), [SHORT, LONG])
+async def test_a_worker_that_is_frozen(
+    command: tuple[str, ...], lease: float, open_for: float, tmp_path: Path
+) -> None:
+    async with a_cluster(tmp_path, command=command) as cluster:
+        freezer = Freezer(cluster.url)
+        evidence, own_busy = await cut_off(
+            cluster, freezer, "127.0.0.1", lease=lease, open_for=open_for
+        )
+    # What was answered while it could not read the answer is sent again, by the others.
+    urls = {place.receiver.url("/hook") for place in own_busy}
+    twice = [one for one in evidence.records if one.url in urls and one.count("unknown")]
+    assert len(twice) > evidence.repeats >= len(own_busy)
+    assert {one.count("unknown") for one in twice} == {1}
+    assert {one.status for one in evidence.records} == {"delivered"}
+
+
 async def cut_off(
     cluster: Cluster, cable: Cable, host: str, *, lease: float, open_for: float
-) -> None:
+) -> tuple[Evidence, list[Destination]]:
     """Cut a worker off while it has callbacks to send; mend it once others have taken over."""
     busy = [Destination(lease / 4, host) for _ in range(DESTINATIONS)]
     places = [*busy, *(quick := [Destination(0, host) for _ in range(DESTINATIONS)])]
@@ -173,9 +194,10 @@ async def cut_off(
         assert own_quick
 
         cut = time()
-        cable.cut()
+        cable.cut(worker.process)
         ((lease_until,),) = cluster.ask(LEASE_UNTIL, f"%:{worker.process.pid}")
         taken_over = await taken_over_after(cut, client, own_quick)
+        assert lease_until - cut - 0.1 <= min(taken_over)
         assert max(taken_over) <= lease + 5
         # Here, attempts without a result fill all places, until their requests must have ended.
         assert max(await taken_over_after(cut, client, own_busy)) <= lease + open_for + 8
@@ -188,7 +210,7 @@ async def cut_off(
         for place in places:
             place.takes = 0
         mended = time()
-        cable.mend()
+        cable.mend(worker.process)
         again = [
             asyncio.create_task(place.first(lambda r: r.client == client and r.came > mended))
             for place in places
@@ -204,6 +226,20 @@ async def cut_off(
     arrivals = [arrival for place in places for arrival in place.arrivals]
     evidence = Evidence(load.asked, load.answers, found.records, arrivals)
     assert broken(evidence) == []
+    assert late_requests(places, client, mended) <= LATE_AT_MOST
+    return evidence, own_busy
+
+
+def late_requests(places: list[Destination], client: str, mended: float) -> int:
+    """Return how many requests the worker sent after the repair where others still sent some.
+
+    Once it has a destination again, no other worker sends anything there.
+    """
+    count = 0
+    for place in places:
+        last = max(r.came for r in place.receiver.requests if r.client != client)
+        count += sum(r.client == client and mended < r.came < last for r in place.receiver.requests)
+    return count
 
 
 async def taken_over_after(cut: float, client: str, places: list[Destination]) -> list[float]:
