@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ UPDATE_TAKES = timedelta(milliseconds=500)
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 OVERLOADED = b"HTTP/1.1 503 Busy\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n"
 TOO_MANY = b"HTTP/1.1 429 Busy\r\nRetry-After: 20\r\nContent-Length: 0\r\n\r\n"
+LATER = b"HTTP/1.1 429 Busy\r\nRetry-After: 1200\r\nContent-Length: 0\r\n\r\n"
 OUTAGES: list[tuple[int, int, Reply]] = [
     (20, 27, UNAVAILABLE),
     (60, 65, close_without_answer),
@@ -76,12 +78,25 @@ class Customer:
             {"url": url, "parameters": {"n": n}, "deliver_at": at.isoformat()}
             for n, at in enumerate(times)
         ]
-        headers = {"content-type": "application/json"}
-        body = json.dumps({"callbacks": asked}).encode()
-        answer = await caller.call("POST", "/portal/v1/callbacks", body, headers=headers)
-        assert answer.status == 201
-        for record, at in zip(answer.json["callbacks"], times, strict=True):
+        for record, at in zip(await ask_for(caller, asked), times, strict=True):
             self.expected[record["idempotency_token"]] = at
+
+
+async def ask_for(caller: Caller, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Create these callbacks, and return their records."""
+    body, headers = json.dumps({"callbacks": asked}).encode(), {"content-type": "application/json"}
+    answer = await caller.call("POST", "/portal/v1/callbacks", body, headers=headers)
+    assert answer.status == 201
+    return answer.json["callbacks"]
+
+
+async def ask_for_many(caller: Caller, url: str, number: int) -> None:
+    """Create so many callbacks that are due now."""
+    await ask_for(caller, [{"url": url, "parameters": {"n": n}} for n in range(number)])
+
+
+async def advance(caller: Caller, time: str) -> None:
+    assert (await caller.post("/portal/v1/clock", {"Advance": time})).status == 200
 
 
 @asynccontextmanager
@@ -142,7 +157,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
             form = {"Status": status, "CallbackUrl": receiver.url("/sim")}
             assert (await caller.post(f"/v1/Sims/{seed.sim_sid}", form)).status == 202
             updates.append((status, clock.now() + UPDATE_TAKES))
-            assert (await caller.post("/portal/v1/clock", {"Advance": "6h"})).status == 200
+            await advance(caller, "6h")
         shown = (await caller.get("/portal/v1/clock")).json
         found = await all_in(application, seed.account.sid)
 
@@ -185,7 +200,7 @@ async def test_in_an_outage_only_probes_are_sent_and_all_is_delivered_afterwards
     ):
         for _ in range(2):
             await customer.ask_for_a_day(caller, receiver.url("/hook#cbs=kore"))
-            assert (await caller.post("/portal/v1/clock", {"Advance": "24h"})).status == 200
+            await advance(caller, "24h")
         found = await all_in(application, seed.account.sid)
 
     assert Counter(callback.status for callback, _ in found) == {CallbackStatus.DELIVERED: 2 * 72}
@@ -209,36 +224,6 @@ async def test_in_an_outage_only_probes_are_sent_and_all_is_delivered_afterwards
     assert {token: first[token] for token in on_time} == on_time
 
 
-async def ask_for_many(caller: Caller, url: str, number: int) -> None:
-    """Create so many callbacks that are due now."""
-    asked = [{"url": url, "parameters": {"n": n}} for n in range(number)]
-    body, headers = json.dumps({"callbacks": asked}).encode(), {"content-type": "application/json"}
-    answer = await caller.call("POST", "/portal/v1/callbacks", body, headers=headers)
-    assert answer.status == 201
-
-
-async def test_waiting_behind_a_breaker_uses_no_round_and_ends_after_the_time_that_is_set(
-    tmp_path: Path,
-) -> None:
-    clock = VirtualClock.stopped(START)
-    times = {"schedule": "1m,1m", "stopped_at_most": "4h"}
-    async with (
-        RecordingReceiver(answer=lambda _: close_without_answer) as receiver,
-        started(tmp_path, clock, QUICK_BREAKER, **times) as (application, caller, seed),
-    ):
-        await ask_for_many(caller, receiver.url("/hook"), 120)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
-        earlier = await all_in(application, seed.account.sid)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "6h"})).status == 200
-        later = await all_in(application, seed.account.sid)
-    ended = [attempts for one, attempts in earlier if one.status is CallbackStatus.FAILED]
-    assert [len(attempts) for attempts in ended] == [3] * len(ended)
-    untried = {callback.sid for callback, attempts in earlier if not attempts}
-    assert len(untried) > 20
-    reasons = [one.progress.status_reason or "" for one, _ in later if one.sid in untried]
-    assert sum(why.startswith("it has waited for 4h while") for why in reasons) > 15
-
-
 async def test_probes_and_restarts_do_not_begin_the_wait_behind_a_breaker_anew(
     tmp_path: Path,
 ) -> None:
@@ -253,9 +238,7 @@ async def test_probes_and_restarts_do_not_begin_the_wait_behind_a_breaker_anew(
             ):
                 if hours == 1:
                     await ask_for_many(caller, receiver.url("/hook"), 1)
-                assert (
-                    await caller.post("/portal/v1/clock", {"Advance": f"{hours}h"})
-                ).status == 200
+                await advance(caller, f"{hours}h")
                 ((one, attempts),) = await all_in(application, seed.account.sid)
     assert one.status is CallbackStatus.FAILED
     assert (one.progress.status_reason or "").startswith("it has waited for 2h while its dest")
@@ -263,25 +246,34 @@ async def test_probes_and_restarts_do_not_begin_the_wait_behind_a_breaker_anew(
     assert 2 * HOUR < attempts[-1].date_started - one.date_created < 2.75 * HOUR
 
 
-async def test_what_waits_behind_holds_uses_no_round_and_ends_after_the_time_that_is_set(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("answer", "destinations", "number", "why"),
+    [
+        (close_without_answer, QUICK_BREAKER, 120, "its destination's breaker"),
+        (LATER, LONG_HOLDS, 60, "its receiver"),
+    ],
+    ids=["breaker", "holds"],
+)
+async def test_waiting_uses_no_round_and_ends_after_the_time_that_is_set(
+    answer: Reply, destinations: str, number: int, why: str, tmp_path: Path
 ) -> None:
     clock = VirtualClock.stopped(START)
     times = {"schedule": "1m,1m", "stopped_at_most": "4h", "per_destination": "1"}
-    reply = b"HTTP/1.1 429 Busy\r\nRetry-After: 1200\r\nContent-Length: 0\r\n\r\n"
     async with (
-        RecordingReceiver(answer=lambda _: reply) as receiver,
-        started(tmp_path, clock, LONG_HOLDS, **times) as (application, caller, seed),
+        RecordingReceiver(answer=lambda _: answer) as receiver,
+        started(tmp_path, clock, destinations, **times) as (application, caller, seed),
     ):
-        await ask_for_many(caller, receiver.url("/hook"), 60)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
+        await ask_for_many(caller, receiver.url("/hook"), number)
+        await advance(caller, "3h")
         earlier = await all_in(application, seed.account.sid)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "3h"})).status == 200
+        await advance(caller, "6h")
         later = await all_in(application, seed.account.sid)
+    ended = [attempts for one, attempts in earlier if one.status is CallbackStatus.FAILED]
+    assert [len(attempts) for attempts in ended] == [3] * len(ended)
     untried = {callback.sid for callback, attempts in earlier if not attempts}
-    assert len(untried) > 30
+    assert len(untried) > 20
     reasons = [one.progress.status_reason or "" for one, _ in later if one.sid in untried]
-    assert sum(why.startswith("it has waited for 4h while its receiver") for why in reasons) > 20
+    assert sum(one.startswith(f"it has waited for 4h while {why}") for one in reasons) > 15
 
 
 async def test_a_receiver_that_always_asks_to_wait_gets_all_rounds_and_no_more(
@@ -293,7 +285,7 @@ async def test_a_receiver_that_always_asks_to_wait_gets_all_rounds_and_no_more(
         started(tmp_path, clock, "") as (application, caller, seed),
     ):
         await ask_for_many(caller, receiver.url("/hook"), 40)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "48h"})).status == 200
+        await advance(caller, "48h")
         found = await all_in(application, seed.account.sid)
     assert {callback.status for callback, _ in found} == {CallbackStatus.FAILED}
     assert {len(attempts) for _, attempts in found} == {8}
@@ -316,7 +308,7 @@ async def test_a_rate_is_kept_by_the_clock_that_is_advanced(tmp_path: Path) -> N
         ),
     ):
         await ask_for_many(caller, receiver.url("/hook"), 12)
-        assert (await caller.post("/portal/v1/clock", {"Advance": "48h"})).status == 200
+        await advance(caller, "48h")
         found = await all_in(application, seed.account.sid)
     assert {callback.status for callback, _ in found} == {CallbackStatus.FAILED}
     assert {len(attempts) for _, attempts in found} == {8}

@@ -18,9 +18,6 @@ from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretSt
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.core.policy.source_policy import NOTICE
-from ringback.core.sims.simulated_network import SimulationSettings
-from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpTransport
@@ -35,7 +32,7 @@ from ringback.receiver.verification import ReceiverSecrets, check
 from ringback.receiver.verification.verdict import Verified
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import ACCOUNT_SID, TAKES, VAULT, an_account
+from tests.fakes import ACCOUNT_SID, TAKES, VAULT, a_context, an_account
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply
 
 ROTATIONS: Final = 25
@@ -107,14 +104,11 @@ class Engine:
     """When the activation of the next secret was confirmed."""
 
     def context(self) -> OperationContext:
-        return OperationContext(
-            SystemClock().now(),
-            SystemRandomSource(),
-            self.delivery.signing_keys,
-            NOTICE,
-            self.delivery.queue,
-            SimulationSettings(TAKES),
-            BUILT_IN,
+        return a_context(
+            now=SystemClock().now(),
+            random_source=SystemRandomSource(),
+            queue=self.delivery.queue,
+            signing_keys=self.delivery.signing_keys,
         )
 
     async def send(self, url: str, number: int) -> None:

@@ -27,9 +27,6 @@ from ringback.core.errors import (
 )
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.core.policy.source_policy import NOTICE
-from ringback.core.sims.simulated_network import SimulationSettings
-from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
@@ -45,7 +42,7 @@ from ringback.stores.postgres.checks import check_database
 from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.sqlite.integrity_checks import check_data
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, TAKES, VAULT, an_api_client
+from tests.fakes import NOW, TAKES, VAULT, a_context, an_api_client
 from tests.receivers import RecordingReceiver
 from tests.served import asked_until
 from tests.stores.postgres_bench import PostgresBench
@@ -116,14 +113,11 @@ class Sending:
     delivery: DeliveryService
 
     def context(self) -> OperationContext:
-        return OperationContext(
-            SystemClock().now(),
-            SystemRandomSource(),
-            self.delivery.signing_keys,
-            NOTICE,
-            self.delivery.queue,
-            SimulationSettings(TAKES),
-            BUILT_IN,
+        return a_context(
+            now=SystemClock().now(),
+            random_source=SystemRandomSource(),
+            queue=self.delivery.queue,
+            signing_keys=self.delivery.signing_keys,
         )
 
     async def send(self, account_sid: str, url: str) -> tuple[str, str]:
