@@ -219,7 +219,7 @@ MUTANTS: Final = {
         "prompt", (WorkTakeover, "_take_over", _take_over_without_search), where=_loses_leases
     ),
     "takes outdated results for saved": _mutant(
-        "counted", (settlement_writer, "_settle", _settle_all), where=_loses_leases
+        "counted", (settlement_writer, "_settle", _settle_all), within=150, where=_loses_leases
     ),
     "ignores what others have open": _mutant(
         "bounded",
@@ -235,7 +235,10 @@ MUTANTS: Final = {
         where=_loses_leases_in_order,
     ),
     "never takes over": _mutant(
-        "taken over", (MemoryLeases, "is_alive", lambda self, process, now: process is not None)
+        "taken over",
+        (MemoryLeases, "is_alive", lambda self, process, now: process is not None),
+        (MemoryLeases, "end_dead", lambda self, process: None),
+        (MemoryLeases, "end_gone", lambda self, process, key, now: None),
     ),
 }
 """Broken engines and stores by the fault they have."""

@@ -108,7 +108,7 @@ MUTANTS: Final = {
     ),
     "gives up at once": _mutant("spared", (DestinationState, "waited", _for_ever)),
     "forgets callbacks of stopped lanes": _mutant(
-        "ended", (FairScheduler, "look_again", lambda self, lane: None), within=100
+        "lively", (FairScheduler, "look_again", lambda self, lane: None)
     ),
 }
 """Broken valves by the fault they have."""

@@ -11,10 +11,7 @@ from tests.simulation.cluster.world import run
 from tests.simulation.invariants import OF_CLUSTERS
 from tests.simulation.runner import judge_protected
 
-SLOWEST: Final = {
-    *("begins with a full bucket", "has a shared rate for each account"),
-    "forgets callbacks of stopped lanes",
-}
+SLOWEST: Final = {"begins with a full bucket", "has a shared rate for each account"}
 """The mutants that take longest to detect, which only the long tests apply."""
 _OF_DESTINATIONS: Final = {"paced", "shut", "probed", "spared"}
 _run = partial(run, plan_of=plan_of)
