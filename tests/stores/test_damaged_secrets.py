@@ -10,8 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from ringback.api.bearer_tokens import BearerTokens
+from ringback.application import ServerProcess
+from ringback.cli.main import main
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackStatus
@@ -37,6 +40,7 @@ from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.destinations import DestinationSubject, SettingChange, set_for_destinations
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
+from ringback.settings.load import load
 from ringback.stores.encryption import SecretCipher, new_key
 from ringback.stores.postgres.checks import check_database
 from ringback.stores.postgres.store import PostgresStore
@@ -210,6 +214,38 @@ async def test_an_accounts_callbacks_wait_unsent_until_its_token_is_replaced(
             return server.store.damaged_secrets
 
         await asked_until(damaged, lambda found: not found)
+
+
+async def test_a_running_server_notices_a_token_that_a_command_has_replaced(tmp_path: Path) -> None:
+    place = place_in(tmp_path / "ringback.db")
+    flags = {"data": str(tmp_path), "phase": "before", "gateway": "none", "allow": "loopback"}
+    settings = load(flags, {})
+    (tmp_path / "ringback.key").write_text(VAULT.keys[0])
+    await keep(place, account(OURS))
+    place.run(OUR_TOKEN)
+    server = await ServerProcess.start(settings)
+    context = server.api.dependencies.context()
+    async with RecordingReceiver() as receiver:
+        url = CallbackUrl.parse(f"http://127.0.0.1:{receiver.port}/hook#cbs=twilio")
+        one = context.compose("A=1", OURS, url, HttpMethod.POST)
+        await server.storage.store.transact(lambda tx: send_callbacks(tx, [one], context.queue))
+        stopped = server.workers.delivery.destinations.count_stopped
+
+        async def counted() -> int:
+            return stopped()["damaged"]
+
+        await asked_until(counted, lambda count: count == 1)
+        for words in ("create", "promote"):
+            command = ["accounts", "token", words, OURS, "--data", str(tmp_path)]
+            done = await asyncio.to_thread(CliRunner().invoke, main, command)
+            assert done.exit_code == 0, done.output
+        await asked_until(counted, lambda count: count == 0)
+
+        async def requests() -> int:
+            return len(receiver.requests)
+
+        await asked_until(requests, lambda count: count == 1)
+    await server.stop()
 
 
 async def test_callbacks_signed_by_another_secret_of_the_account_go_on(place: Place) -> None:

@@ -234,6 +234,7 @@ class BackgroundWorkers:
     def _supervised(self, process: ProcessDependencies, storage: OpenStorage) -> Supervisor:
         """Return the supervisor of all loops that this process runs."""
         beside = [storage.outage.run, self.counter_writer.run, self.policy_monitor.run]
+        beside.append(partial(process.signing_keys.run, storage.store))
         if isinstance(self.batch_queue, BatchIngestionQueue):
             beside.append(self.batch_queue.run)
         if self._gateway_duty is not None:
