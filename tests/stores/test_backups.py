@@ -673,6 +673,23 @@ def test_any_key_that_is_given_checks_a_backup(
     assert DataFolder(tmp_path / "new", newer).restore(again, tell=lambda _: None).is_verified
 
 
+def test_a_backup_names_the_place_of_the_key_that_it_needs(
+    rich: DataFolder, tmp_path: Path
+) -> None:
+    def place(key: str | None, file: Path | None = None) -> str:
+        data, target = DataFolder(rich.folder, key, file), tmp_path / "made.backup"
+        target.unlink(missing_ok=True)
+        return data.back_up(target, rate=1 << 40, tell=lambda _: None).key_in
+
+    given = tmp_path / "given.key"
+    given.write_text(KEY)
+    assert place(KEY, given) == "RINGBACK_SEAL_KEY"
+    assert place(new_seal_key(), given) == str(given)
+    assert place(new_seal_key()).startswith("none of the places")
+    (rich.folder / "ringback.key").write_text(KEY)
+    assert place(new_seal_key()) == str(rich.folder / "ringback.key")
+
+
 def test_without_the_key_a_backup_is_made_that_has_no_mac(rich: DataFolder, tmp_path: Path) -> None:
     keyless = DataFolder(rich.folder)
     target = tmp_path / "made.backup"

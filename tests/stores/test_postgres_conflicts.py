@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg import errors
 
 from ringback.core.callbacks.shards import Role
 from ringback.ports import Transaction
@@ -48,6 +49,28 @@ async def test_work_that_others_disturb_is_counted_by_the_reason(
     await store.transact(change)
     await store.close()
     assert again == ["serialization_failure"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(errors.DeadlockDetected, "deadlock"), (errors.LockNotAvailable, "lock_timeout")],
+)
+async def test_a_lock_of_others_is_counted_by_what_it_was(
+    postgres_bench: PostgresBench, failure: type[psycopg.Error], reason: str
+) -> None:
+    again, tries = list[str](), list[int]()
+    options = PostgresOptions(role=Role.API, open_for=timedelta(0), repeated=again.append)
+    store = PostgresStore.open(postgres_bench.dsn, VAULT, options)
+
+    def change(tx: Transaction) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise failure("as the server reports it")
+        tx.scenarios.put(SUBJECT, "ours")
+
+    await store.transact(change)
+    await store.close()
+    assert again == [reason]
 
 
 async def test_work_that_others_disturb_again_and_again_is_done_in_the_end(

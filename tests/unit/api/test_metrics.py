@@ -165,7 +165,10 @@ async def test_counters_are_reported(caller: Caller, counters: DeliveryCounters)
     counters.attempts[Source.KORE, "delivered", ""] += 1
     counters.attempts[Source.KORE, "unreachable", "tls"] += 1
     counters.ended(CallbackStatus.FAILED, Source.TWILIO, 1.0)
+    counters.repeated("deadlock")
     told = await samples(caller)
+    for reason, count in (("deadlock", 1), ("lock_timeout", 0), ("serialization_failure", 0)):
+        assert told[named("store_transactions_repeated_total", reason=reason)] == count
     assert told[named("callbacks_accepted_total", source="kore")] == 5
     assert told[named("callbacks_accepted_total", source="twilio")] == 0
     delivered = named("attempts_total", source="kore", result="delivered", failure="")

@@ -1,5 +1,6 @@
 """Pages of lists, and the `meta` object that links them."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -310,6 +311,21 @@ async def test_all_slices_together_examine_about_as_many_records_as_the_page_may
     assert [one.sid for one in page] == ["0", "100", "200", "300", "400"]
     assert page.stopped_at == "499"
     assert {one.examining for one in records.asked} == {50}
+
+
+async def test_after_each_slice_but_the_last_others_have_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", sleep)
+        await read_page(NumberedList().read, PageWindow(640))
+    assert len(pauses) == 9
+    assert all(0 < pause < 1 for pause in pauses)
 
 
 async def test_an_ordinary_page_is_read_at_once() -> None:

@@ -13,7 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.cli.output import ask, echo, echo_text, json_line, overwrite, print_uncaught, style
+from ringback.cli.output import (
+    ask,
+    echo,
+    echo_text,
+    json_line,
+    overwrite,
+    print_uncaught,
+    show_failure,
+    style,
+)
 from ringback.core.callbacks.callback import CallbackStatus, replay
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import RefusedOutcome
@@ -78,6 +87,11 @@ def test_an_error_of_ringback_itself_is_harmless(capsys: pytest.CaptureFixture[s
     failure = ValueError(HOSTILE)
     print_uncaught(ValueError, failure, None)
     assert capsys.readouterr().err == f"ValueError: {ESCAPED}\n"
+
+
+def test_a_refusal_is_harmless() -> None:
+    command = click.Command("c", callback=lambda: show_failure(click.ClickException(HOSTILE)))
+    assert CliRunner().invoke(command, color=True).stderr == f"Error: {ESCAPED}\n"
 
 
 @pytest.mark.parametrize("ensure_ascii", [True, False])
