@@ -45,7 +45,7 @@ class DatabaseWait:
     """When the wait began."""
 
     async def until_ready(self, begin: Callable[[], Awaitable[T]], most: timedelta) -> T:
-        """Return what `begin` returns as soon as the database is ready.
+        """Return the result of `begin` as soon as the database is ready.
 
         Raises ConfigurationError if that takes longer than `most`, and StartStopped if the server
         shall stop.
@@ -76,7 +76,7 @@ class DatabaseWait:
 
 
 def _words_for(failure: DatabaseNotReady | StoreUnavailable) -> tuple[str, str]:
-    """Return what the operator may read of a failure, and what everybody may."""
+    """Return the words for a failure: those for the operator, and those for everybody."""
     if isinstance(failure, DatabaseNotReady):
         return str(failure), failure.reason
     return failure.for_operator, str(failure)
