@@ -307,7 +307,7 @@ class ClusterWorld:
             self._at(pause.at, self._pause, pause)
         for at in self._base.discards:
             self._at(at, self._discard)
-        for at, kind in self._plan.session_faults:
+        for at, kind in self._plan.session_faults if self._plan.has_sessions else ():
             self._at(at, self._end_sessions, kind)
         self._at(1.0, self._probe)
 
