@@ -84,7 +84,7 @@ async def silence(cluster: Cluster, cable: Cable, role: str, *flags: str, second
             return (await ask(server, "/metrics"))[1]
 
         assert "ringback_store_up 1.0" in await metrics()
-        cable.cut()
+        cable.cut(server.process)
         cut = time.monotonic()
         await asked_until(metrics, lambda text: "ringback_store_up 0.0" in text, within=12)
         assert time.monotonic() - cut > 4
@@ -97,7 +97,7 @@ async def silence(cluster: Cluster, cable: Cable, role: str, *flags: str, second
             if time.monotonic() - cut > seconds:
                 break
             await asyncio.sleep(0.5)
-        cable.mend()
+        cable.mend(server.process)
         await server.log.says(BACK)
         await asked_until(metrics, lambda text: "ringback_store_up 1.0" in text, within=10)
         assert (await ask(server, "/readyz"))[0] == 200
