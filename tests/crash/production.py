@@ -18,6 +18,7 @@ RINGBACK = ("-m", "ringback")
 USUAL = ("--allow", "loopback", "--lame-duck", "0s")
 """Flags that a test can give again with other values."""
 AWAY = "the database can't be used just now: "
+SILENT = "the database has not answered for "
 """The start of the log message for an unavailable database."""
 BACK = "the database is back after "
 """The start of the log message for the end of that."""

@@ -29,6 +29,7 @@ from tests.crash.load import Client, Promises, Site
 from tests.crash.production import (
     AWAY,
     BACK,
+    SILENT,
     Log,
     Production,
     create_account,
@@ -39,7 +40,7 @@ from tests.crash.production import (
 from tests.crash.waits import Fault, Span, table
 from tests.served import asked_until
 
-FORESEEN: Final = ("callback CB", "destination.failing: ", AWAY, BACK)
+FORESEEN: Final = ("callback CB", "destination.failing: ", AWAY, SILENT, BACK)
 """How warnings and errors begin that each soak run causes."""
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30

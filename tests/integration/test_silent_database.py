@@ -20,10 +20,9 @@ from tests.crash.cables import (
     why_no_networks,
 )
 from tests.crash.cluster import Cluster, a_cluster
-from tests.crash.production import BACK, Production
+from tests.crash.production import BACK, SILENT, Production
 from tests.served import asked_until
 
-SILENT = "the database has not answered for "
 LONGEST = 1.0  # second
 
 
