@@ -1,6 +1,8 @@
 """PostgreSQL behind Debian's PgBouncer, where each transaction gets another session."""
 
+import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from datetime import timedelta
@@ -10,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg._pipeline_base import BasePipeline
 from psycopg.conninfo import make_conninfo
 
 from ringback.core.errors import ConfigurationError, QueryTimeout
@@ -86,6 +89,22 @@ async def test_what_a_transaction_needs_comes_through(store: PostgresStore) -> N
     assert await settings_of(store, "statement_timeout") == ["0", "0", "5s"]
     levels = ["read committed", "serializable", "repeatable read"]
     assert await settings_of(store, "transaction_isolation") == levels
+
+
+async def test_a_session_is_free_for_others_as_soon_as_a_commit_has_ended(
+    store: PostgresStore, pooled: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = BasePipeline._fetch_gen
+
+    def fetch_late(self: BasePipeline, *, flush: bool) -> Any:
+        time.sleep(0.01)  # as on a busy machine: the server has answered by now
+        return fetch(self, flush=flush)
+
+    monkeypatch.setattr(BasePipeline, "_fetch_gen", fetch_late)
+    with psycopg.connect(pooled.text, autocommit=True) as other:
+        for is_quick in (True, False):
+            await store.transact(lambda tx: None, is_quick=is_quick)
+            await asyncio.wait_for(asyncio.to_thread(other.execute, "SELECT"), _PATIENCE)
 
 
 async def test_nothing_is_left_in_a_session_for_its_next_client(

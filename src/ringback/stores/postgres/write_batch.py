@@ -85,10 +85,17 @@ class PostgresWriteBatch(WriteBatch):
                 super().flush()
 
     def flush_and(self, last: str) -> None:
-        """Write all queued rows and run a last statement, in one round trip."""
+        """Write all queued rows and run a last statement, without a pooler in one round trip."""
+        # A pipeline ends with a Flush, to which the server answers nothing. After the end of a
+        # transaction, PgBouncer would give it a session, and nobody else that session until the
+        # next transaction of this connection has ended.
+        has_pooler = self.connection.prepare_threshold is None
         with self.connection.pipeline():
             self._send_delayed()
             super().flush()
+            if not has_pooler:
+                self.connection.execute(last.encode())
+        if has_pooler:
             self.connection.execute(last.encode())
 
     def forget(self) -> None:
