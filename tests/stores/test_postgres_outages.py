@@ -21,7 +21,7 @@ from ringback.stores.postgres.connections import Dsn, execute
 from ringback.stores.postgres.readers import PostgresReader
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from ringback.stores.postgres.write_batch import types_of_columns
-from tests.databases import OwnPostgres, a_postgres_to_restart
+from tests.databases import OwnPostgres, a_postgres_to_restart, a_postgres_with_standby
 from tests.fakes import VAULT
 from tests.stores.asking import claim, fail_in_turn, found, keep, numbers_of
 from tests.stores.postgres_bench import PostgresBench
@@ -278,6 +278,32 @@ async def test_a_commit_lost_in_a_crash_is_not_taken_for_that_of_others(
     assert len(tries) == 2
     assert await stored(store) == [1]
     await store.close()
+
+
+async def test_a_commit_lost_in_a_failover_is_not_taken_for_that_of_others() -> None:
+    with a_postgres_with_standby() as pair:
+        where = Dsn(f"postgresql:///postgres?user=postgres&{pair.where}")
+        schema.upgrade(where, VAULT)
+        store = PostgresStore.open(where, VAULT, PostgresOptions())
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        tries, loop = list[int](), asyncio.get_running_loop()
+
+        async def renew_often() -> None:
+            for _ in range(20):
+                await outlast(store.cluster.renew)
+
+        def work(tx: Transaction) -> None:
+            tx.callbacks.add(callback(1))
+            if not tries:
+                pair.promote()
+                # The server gives them the ids of transactions that it has never known.
+                asyncio.run_coroutine_threadsafe(renew_often(), loop).result()
+            tries.append(1)
+
+        await outlast(lambda: store.transact(work))
+        assert len(tries) == 2
+        assert await stored(store) == [1]
+        await store.close()
 
 
 async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnPostgres) -> None:

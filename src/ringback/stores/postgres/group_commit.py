@@ -29,6 +29,7 @@ from ringback.stores.postgres.connections import (
     is_lost,
     is_of_a_row,
     is_of_timing,
+    note_server_run,
     set_locally,
 )
 from ringback.stores.postgres.failures import detail, unavailable
@@ -271,7 +272,7 @@ class PostgresCommitter:
                 raise self._last_trouble
             try:
                 self._connection = self._dsn.connect()
-                (self._server_run,) = execute(self._connection, "SELECT server_run()").fetchone()
+                self._server_run = note_server_run(self._connection)
             except psycopg.Error as trouble:
                 self._drop_connection()
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE

@@ -26,7 +26,14 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.catalogue import difference_of
-from ringback.stores.postgres.connections import Connection, Dsn, execute, is_pooled, transaction
+from ringback.stores.postgres.connections import (
+    Connection,
+    Dsn,
+    execute,
+    is_pooled,
+    note_server_run,
+    transaction,
+)
 from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.catalogue import CatalogueDifference
@@ -140,6 +147,7 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
     with connected(dsn) as connection:
         with transaction(connection, lock_timeout="2s"):
             refuse_unfit(dsn, connection)
+        note_server_run(connection)
         with _locked(connection):
             run = partial(execute, connection)
             if _has_notes(connection):
