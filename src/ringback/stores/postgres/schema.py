@@ -147,7 +147,6 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
     with connected(dsn) as connection:
         with transaction(connection, lock_timeout="2s"):
             refuse_unfit(dsn, connection)
-        note_server_run(connection)
         with _locked(connection):
             run = partial(execute, connection)
             if _has_notes(connection):
@@ -156,6 +155,7 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
                     run("SELECT unfence_data()", ())
             # An unfinished copy, which lacks a trigger, was refused by now, and with better words.
             altered_in(connection).refuse(f"the PostgreSQL database {dsn.shown}")
+            note_server_run(connection)
             if sealed_with(run, cipher) != cipher.key_ids[0]:
                 seal_anew(run, cipher)
             warn_of_damaged(run, cipher)
