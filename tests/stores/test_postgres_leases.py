@@ -861,6 +861,18 @@ async def _gone(store: PostgresStore) -> Sequence[leases.GoneSession]:
     return (await store.cluster._ask(lambda connection: leases.end_dead(connection, own))).gone
 
 
+async def _dead_elsewhere(
+    first: PostgresStore, processes: Processes
+) -> tuple[PostgresStore, leases.GoneSession]:
+    """End the session of a process for good; return another process, and what that one sees."""
+    session = await _in_session(first)
+    second = await processes.begin()
+    first.cluster._is_closed.set()
+    await _end_session(processes.bench, session)
+    (gone,) = await _gone(second)
+    return second, gone
+
+
 async def _end_gone(store: PostgresStore, gone: leases.GoneSession) -> None:
     own = store.cluster._own
     await store.cluster._ask(lambda connection: leases.end_gone(connection, own, gone))
@@ -931,11 +943,7 @@ async def test_a_process_that_lives_goes_on_with_another_session(
 async def test_another_server_knows_nothing_of_a_session(
     first: PostgresStore, processes: Processes
 ) -> None:
-    session = await _in_session(first)
-    second = await processes.begin()
-    first.cluster._is_closed.set()
-    await _end_session(processes.bench, session)
-    (gone,) = await _gone(second)
+    second, gone = await _dead_elsewhere(first, processes)
     processes.bench.connection.execute(
         "UPDATE workers SET session_server = session_server - interval '1 us'"
     )
@@ -963,11 +971,7 @@ async def test_a_process_that_has_named_another_session_meanwhile_keeps_its_shar
 async def test_a_shard_that_is_locked_is_freed_later(
     first: PostgresStore, processes: Processes
 ) -> None:
-    session = await _in_session(first)
-    second = await processes.begin()
-    first.cluster._is_closed.set()
-    await _end_session(processes.bench, session)
-    (gone,) = await _gone(second)
+    second, gone = await _dead_elsewhere(first, processes)
     with processes.bench.connection.transaction():
         processes.bench.connection.execute("SELECT FROM shard_leases WHERE shard = 7 FOR SHARE")
         await _end_gone(second, gone)
