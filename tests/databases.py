@@ -238,16 +238,22 @@ class OwnPair:
         self._let_commits_wait(is_on=True)
         self._until("sync_state = 'sync'")
 
+    def cut_standby_off(self) -> None:
+        """Let the standby get nothing any more, so that commits wait for it."""
+        self.standby.do("ALTER SYSTEM SET primary_conninfo = ''")
+        self.standby.do("SELECT pg_reload_conf()")
+        self._until("state = 'streaming'", is_true=False)
+
     def _let_commits_wait(self, *, is_on: bool) -> None:
         name = "*" if is_on else ""
         self.primary.do(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
         self.primary.do("SELECT pg_reload_conf()")
 
-    def _until(self, condition: str) -> None:
+    def _until(self, condition: str, *, is_true: bool = True) -> None:
         until = time.monotonic() + _PATIENCE
         question = f"SELECT count(*) FROM pg_stat_replication WHERE {condition}"  # noqa: S608 (our own text)
-        while not self.primary.do(question):
-            assert time.monotonic() < until, f"the standby is not yet as {condition} says"
+        while bool(self.primary.do(question)) != is_true:
+            assert time.monotonic() < until, f"{condition} is not yet {is_true} of the standby"
             time.sleep(0.02)
 
 

@@ -41,12 +41,12 @@ class Log:
                 self.lines.append(_read(line))
                 self._more.notify_all()
 
-    async def says(self, message: str, *, times: int = 1) -> None:
+    async def says(self, message: str | tuple[str, ...], *, times: int = 1) -> None:
         """Wait until at least `times` lines begin like this."""
         async with asyncio.timeout(20), self._more:
             await self._more.wait_for(lambda: self._count(message) >= times)
 
-    def _count(self, message: str) -> int:
+    def _count(self, message: str | tuple[str, ...]) -> int:
         return sum(line["message"].startswith(message) for line in self.lines)
 
 

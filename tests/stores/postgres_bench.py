@@ -38,7 +38,7 @@ BEGIN
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
             AND NOT relispartition AND relname NOT IN ('schema_versions', 'workers', 'shard_leases',
                 'changes', 'write_checks', 'sealed_with', 'server_runs', 'this_server_run',
-                'installation')
+                'installation', 'commit_marks')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO is_used;
         IF is_used THEN

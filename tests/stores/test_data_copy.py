@@ -44,6 +44,7 @@ NOT_IN_SQLITE = {"idempotency", "open_attempts"}
 ONLY_THERE = {
     *("schema_versions", "workers", "shard_leases", "held_leases", "changes", "write_checks"),
     *("data_copies", "sealed_with", "server_runs", "this_server_run", "retirement_changes"),
+    "commit_marks",
 }
 """The tables of PostgreSQL that are about the database and its processes."""
 numbers = count(1)

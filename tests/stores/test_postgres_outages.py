@@ -23,6 +23,7 @@ from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from ringback.stores.postgres.write_batch import types_of_columns
 from tests.databases import OwnPostgres, a_postgres_to_restart, a_postgres_with_standby
 from tests.fakes import VAULT
+from tests.served import asked_until
 from tests.stores.asking import claim, fail_in_turn, found, keep, numbers_of
 from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import OURS, account, callback, profile
@@ -69,7 +70,9 @@ class Cutter:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 self._sockets += client, server
-                server.connect(self._server)
+                if server.connect_ex(self._server):
+                    _shut(client)
+                    continue
                 self._start(self._forward, client, server)
                 self._start(self._answer, server, client)
 
@@ -143,6 +146,12 @@ async def outlast(work: Callable[[], Awaitable[T]]) -> T:
             return await work()
         except StoreUnavailable:
             await asyncio.sleep(0.02)
+
+
+async def sees(server: OwnPostgres, condition: str) -> None:
+    """Wait until the server has a session that meets a condition on `pg_stat_activity`."""
+    question = f"SELECT count(*) FROM pg_stat_activity WHERE {condition}"  # noqa: S608 (our own text)
+    await asked_until(lambda: asyncio.to_thread(server.do, question), bool, within=20)
 
 
 async def stored(store: PostgresStore) -> list[int]:
@@ -280,7 +289,10 @@ async def test_a_commit_lost_in_a_crash_is_not_taken_for_that_of_others(
     await store.close()
 
 
-async def test_a_commit_lost_in_a_failover_is_not_taken_for_that_of_others() -> None:
+@pytest.mark.parametrize("is_by_ringback", [True, False])
+async def test_a_commit_lost_in_a_failover_is_not_taken_for_that_of_others(
+    *, is_by_ringback: bool
+) -> None:
     with a_postgres_with_standby() as pair:
         where = Dsn(f"postgresql:///postgres?user=postgres&{pair.where}")
         schema.upgrade(where, VAULT)
@@ -288,22 +300,53 @@ async def test_a_commit_lost_in_a_failover_is_not_taken_for_that_of_others() -> 
         await store.transact(lambda tx: tx.accounts.add(account(), []))
         tries, loop = list[int](), asyncio.get_running_loop()
 
-        async def renew_often() -> None:
+        async def change_often() -> None:
             for _ in range(20):
-                await outlast(store.cluster.renew)
+                if is_by_ringback:
+                    await outlast(store.cluster.renew)
+                else:
+                    pair.primary.do("SELECT pg_current_xact_id()")
 
         def work(tx: Transaction) -> None:
             tx.callbacks.add(callback(1))
             if not tries:
                 pair.promote()
                 # The server gives them the ids of transactions that it has never known.
-                asyncio.run_coroutine_threadsafe(renew_often(), loop).result()
+                asyncio.run_coroutine_threadsafe(change_often(), loop).result()
             tries.append(1)
 
         await outlast(lambda: store.transact(work))
         assert len(tries) == 2
         assert await stored(store) == [1]
         await store.close()
+
+
+async def test_a_commit_that_the_standby_lacks_is_not_taken_for_made(tmp_path: Path) -> None:
+    with a_postgres_with_standby() as pair:
+        cutter = Cutter(tmp_path, str(pair.folder / ".s.PGSQL.5432"))
+        hosts = f"host={tmp_path},{pair.standby.folder}&target_session_attrs=read-write"
+        where = Dsn(f"postgresql:///postgres?user=postgres&{hosts}")
+        schema.upgrade(where, VAULT)
+        store = PostgresStore.open(where, VAULT, PostgresOptions())
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        tries = list[int]()
+
+        def work(tx: Transaction) -> None:
+            tries.append(1)
+            tx.callbacks.add(callback(1))
+
+        pair.cut_standby_off()
+        adding = asyncio.create_task(outlast(lambda: store.transact(work)))
+        # The server has committed it for itself, and nobody listens to it any more.
+        await sees(pair.primary, "wait_event = 'SyncRep'")
+        cutter.cut_all()
+        await sees(pair.primary, "wait_event_type = 'Lock' AND query LIKE '%commit_marks%'")
+        pair.promote()
+        await adding
+        assert len(tries) == 2
+        assert await stored(store) == [1]
+        await store.close()
+        cutter.close()
 
 
 async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnPostgres) -> None:

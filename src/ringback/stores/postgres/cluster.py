@@ -23,13 +23,7 @@ from ringback.core.newest_entries import NewestEntries
 from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
-from ringback.stores.postgres.connections import (
-    Connection,
-    Dsn,
-    execute,
-    note_server_run,
-    transaction,
-)
+from ringback.stores.postgres.connections import Connection, Dsn, execute, transaction
 from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.lease_sessions import GoneSessions, LeaseSession, OwnSessions
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
@@ -200,7 +194,6 @@ class PostgresCluster:
             try:
                 if self._connection is None:
                     self._connection = self._dsn.connect()
-                    note_server_run(self._connection)
                 with transaction(self._connection, statement_timeout="5s"):
                     return work(self._connection)
             except psycopg.Error as failure:

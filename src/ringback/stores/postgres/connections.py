@@ -327,17 +327,6 @@ def execute_message(connection: Connection, statements: bytes) -> Sequence[Any]:
     return row
 
 
-def note_server_run(connection: Connection) -> int:
-    """Return the number of the server's run, and note its first transaction if nobody has yet.
-
-    After a crash or a failover, a server gives the ids of lost transactions to others. So a
-    connection that changes anything calls this first. What others do before that looks like what
-    was lost.
-    """
-    (number,) = execute(connection, "SELECT server_run()").fetchone()
-    return int(number)
-
-
 def is_lost(connection: Connection) -> bool:
     """Return True if the connection can't be used any more."""
     return connection.closed or connection.pgconn.status != pq.ConnStatus.OK

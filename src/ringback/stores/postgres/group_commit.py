@@ -2,7 +2,9 @@
 
 A commit is run again, without its callers noticing, if only the work of others was in its way, or
 if the connection broke before it could be committed. If the connection breaks during the COMMIT,
-the next connection asks whether the transaction was committed.
+the next connection looks for the mark that each commit leaves. The id of the transaction would not
+show it: after a crash or a failover, a server gives ids that it has forgotten, or never known, to
+others.
 """
 
 import logging
@@ -18,6 +20,7 @@ import psycopg
 from psycopg import errors
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.runtime.system_clock import SystemRandomSource
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.postgres.callbacks import PostgresCallbacks
@@ -29,8 +32,8 @@ from ringback.stores.postgres.connections import (
     is_lost,
     is_of_a_row,
     is_of_timing,
-    note_server_run,
     set_locally,
+    transaction,
 )
 from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import WorkerIdentity
@@ -46,8 +49,10 @@ from ringback.stores.postgres.write_batch import PostgresWriteBatch
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.transaction import TABLES as FURTHER_TABLES
 from ringback.stores.sql.transaction import CommitJob, SqlTransaction
+from ringback.stores.sql.write_batch import BulkStatement
 
-TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *FURTHER_TABLES)
+_COMMIT_MARKS: Final = BulkStatement.insert("commit_marks", "committer, number")
+TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *FURTHER_TABLES, _COMMIT_MARKS)
 """The SQL statements that write queued rows, in the order that foreign keys require."""
 _MOST_TRIES: Final = 20
 """How often a commit is run if the work of others is in its way."""
@@ -56,10 +61,10 @@ _SHORTEST_PAUSE: Final = 0.00025
 """Seconds; what a commit waits before it is run again is up to 16 times as long at first."""
 _MOST_DOUBLINGS: Final = 5
 _PAUSE: Final = 0.05
-"""Seconds between questions about a transaction that is still running."""
+"""Seconds between questions about a commit while the database does not answer."""
 _LONGEST_PAUSE: Final = 1.0
-_TERMINATED_AFTER: Final = 0.3
-"""The pause between questions from which on a transaction is ended that nobody waits for."""
+_MOST_MARKS: Final = 256
+"""How many commits leave their marks before those of commits whose end is known are deleted."""
 _PATIENCE_AT_THE_END: Final = 10.0
 """Seconds for which a store that is being closed still asks how its last commit ended."""
 _log = logging.getLogger(__name__)
@@ -108,12 +113,19 @@ _BEGIN_UNDISTURBED: Final = (
     " LOCK TABLE changes IN EXCLUSIVE MODE; SET LOCAL lock_timeout TO DEFAULT;"
     f" {_SERIALIZABLE}"
 ).encode()
-# A later run of the server may have given the id to another transaction.
-_STATE_OF: Final = """
-    SELECT CASE WHEN EXISTS (
-        SELECT FROM server_runs WHERE number > ? AND first_transaction <= asked.id
-    ) THEN 'aborted' ELSE pg_xact_status(id::text::xid8) END
-    FROM (SELECT ?::bigint AS id) AS asked
+# It waits for a transaction that has set the mark and has not ended. Without a mark, it sets one
+# that keeps the lost transaction from being committed later. It always changes a row, so that a
+# standby for which commits wait has the commit, too, before it is reported.
+_SETTLE: Final = """
+    INSERT INTO commit_marks (committer, number, is_lost) VALUES (?, ?, true)
+    ON CONFLICT (committer, number) DO UPDATE SET made = clock_timestamp() RETURNING is_lost
+"""
+# One that waits for a standby would be committed, so that others see what the standby may lack.
+_TERMINATE: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_xid = (?::xid8)::xid AND pid <> pg_backend_pid()
+        AND datname = current_database() AND usename = current_user
+        AND wait_event IS DISTINCT FROM 'SyncRep'
 """
 
 
@@ -163,8 +175,9 @@ class PostgresCommitter:
         """The id of the transaction whose COMMIT was sent, and whose end is not known yet."""
         self._latest = 0
         """The id of the latest transaction."""
-        self._server_run = 0
-        """The number of the server's run that the last connection belongs to."""
+        self._committer = int.from_bytes(SystemRandomSource().bytes(8), signed=True)
+        self._number = self._known = 0
+        """The number of the latest commit, and up to which number the marks were deleted."""
         self._next_try = 0.0
         self._last_trouble: psycopg.Error | None = None
 
@@ -182,10 +195,10 @@ class PostgresCommitter:
                 if not isinstance(failure, psycopg.Error) and not is_of_a_row(failure):
                     raise
                 if transaction_id is not None and self._connection is None:
-                    state = self._end_of(transaction_id, self._server_run)
-                    if state == "committed":
+                    is_committed = self._end_of(transaction_id)
+                    if is_committed:
                         return
-                    is_again = state == "aborted"
+                    is_again = is_committed is False
                 else:
                     is_again = self._is_to_be_run_again(failure, tries)
                 if not is_again:
@@ -201,6 +214,7 @@ class PostgresCommitter:
 
     def _run(self, jobs: list[CommitJob], *, is_undisturbed: bool) -> None:
         connection, is_alone = self._connected(), len(jobs) == 1
+        self._delete_marks(connection)
         begin = BEGIN[self._isolation]
         if is_undisturbed and self._isolation is Isolation.SERIALIZABLE:
             begin = _BEGIN_UNDISTURBED
@@ -213,6 +227,8 @@ class PostgresCommitter:
         if is_alone and jobs[0].failure is not None:
             self._session.forget()
             return
+        self._number += 1
+        self._session.queue(_COMMIT_MARKS, (self._committer, self._number))
         self._transaction_id = transaction_id
         self._session.flush_and("COMMIT")
         self._transaction_id = None
@@ -272,7 +288,6 @@ class PostgresCommitter:
                 raise self._last_trouble
             try:
                 self._connection = self._dsn.connect()
-                self._server_run = note_server_run(self._connection)
             except psycopg.Error as trouble:
                 self._drop_connection()
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
@@ -280,48 +295,54 @@ class PostgresCommitter:
             self._session.use(self._connection)
         return self._connection
 
-    def _end_of(self, transaction_id: str, server_run: int) -> str | None:
-        """Return how a transaction ended, `committed` or `aborted`; asks until that is known.
+    def _delete_marks(self, connection: Connection) -> None:
+        """Delete the marks of earlier commits, whose end is known, if there are many."""
+        if self._number - self._known < _MOST_MARKS:
+            return
+        known = self._number
+        with transaction(connection, enable_seqscan="off", synchronous_commit="off"):
+            execute(
+                connection,
+                "DELETE FROM commit_marks WHERE committer = ? AND number <= ?",
+                [self._committer, known],
+            )
+        self._known = known
 
-        It began in this run of the server.
+    def _end_of(self, transaction_id: str) -> bool | None:
+        """Return whether the latest transaction was committed; asks until that is known.
 
         Meanwhile its callers wait, since nothing may be reported as failed that was done. Returns
-        None if the server does not know any more, or the store is closed during an outage.
+        None if the store is closed during an outage.
         """
         pause, last_try = _PAUSE, math.inf
         while monotonic() < last_try:
             if last_try == math.inf and self._is_closing():
                 last_try = monotonic() + _PATIENCE_AT_THE_END
             try:
-                state = self._state_of(
-                    transaction_id, server_run, is_late=pause > _TERMINATED_AFTER
-                )
+                return self._settled(transaction_id)
             except psycopg.Error as trouble:
                 _log.debug("the end of a commit is not known yet: %s", detail(trouble))
                 self._drop_connection()
-            else:
-                if state != "in progress":
-                    return state
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         _log.error("it is not known whether the last commit was made: no answer from the database")
         return None
 
-    def _state_of(self, transaction_id: str, server_run: int, *, is_late: bool) -> str | None:
-        """Return the state of a transaction; one that is still in progress is ended if it is late.
+    def _settled(self, transaction_id: str) -> bool:
+        """Return whether the latest transaction was committed; if not, it can't be any more.
 
-        Then the server does not know yet that nobody listens to it any more.
+        Raises psycopg.Error if that is not known yet. A transaction in progress is ended then: its
+        server does not know yet that nobody listens any more.
         """
         connection = self._connected()
-        (state,) = execute(connection, _STATE_OF, [server_run, int(transaction_id)]).fetchone()
-        if state == "in progress" and is_late:
-            execute(
-                connection,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE backend_xid = (?::xid8)::xid AND pid <> pg_backend_pid()",
-                [transaction_id],
-            )
-        return state
+        try:
+            with transaction(connection, lock_timeout="300ms", enable_seqscan="off"):
+                settled = execute(connection, _SETTLE, [self._committer, self._number])
+                (is_lost,) = settled.fetchone()
+        except errors.LockNotAvailable:
+            execute(connection, _TERMINATE, [transaction_id])
+            raise
+        return not is_lost
 
 
 def _pause_after(tries: int, transaction_id: int) -> float:

@@ -29,6 +29,8 @@ _FORGOTTEN_AFTER: Final = timedelta(hours=1)
 
 Until then, a process that was only frozen may still make ids with it.
 """
+_MARKS_KEPT: Final = timedelta(days=7)
+"""How long the marks of commits are kept whose process has died."""
 
 
 @dataclass(eq=False)
@@ -54,6 +56,11 @@ class WorkerIdentity:
             connection,
             "DELETE FROM workers WHERE lease_until < clock_timestamp() - ?::interval",
             [_FORGOTTEN_AFTER],
+        )
+        execute(
+            connection,
+            "DELETE FROM commit_marks WHERE made < clock_timestamp() - ?::interval",
+            [_MARKS_KEPT],
         )
         life = self.life and self.life.name
         own = life, self.name, self.role, self.lease, self.details

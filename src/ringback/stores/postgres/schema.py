@@ -26,14 +26,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.catalogue import difference_of
-from ringback.stores.postgres.connections import (
-    Connection,
-    Dsn,
-    execute,
-    is_pooled,
-    note_server_run,
-    transaction,
-)
+from ringback.stores.postgres.connections import Connection, Dsn, execute, is_pooled, transaction
 from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.catalogue import CatalogueDifference
@@ -155,7 +148,6 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
                     run("SELECT unfence_data()", ())
             # An unfinished copy, which lacks a trigger, was refused by now, and with better words.
             altered_in(connection).refuse(f"the PostgreSQL database {dsn.shown}")
-            note_server_run(connection)
             if sealed_with(run, cipher) != cipher.key_ids[0]:
                 seal_anew(run, cipher)
             warn_of_damaged(run, cipher)

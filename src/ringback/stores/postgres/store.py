@@ -29,7 +29,7 @@ from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.cluster import PostgresCluster
-from ringback.stores.postgres.connections import AnswerWatch, Dsn, execute, note_server_run
+from ringback.stores.postgres.connections import AnswerWatch, Dsn, execute
 from ringback.stores.postgres.failures import unavailable, unusable
 from ringback.stores.postgres.group_commit import (
     TABLES,
@@ -262,7 +262,6 @@ class PostgresStore:
         own = WorkerIdentity(options.name, options.role, options.lease, options.open_for, details)
         try:
             with dsn.connect() as connection:
-                note_server_run(connection)
                 own.life = LifeLock.take()
                 with on_failure(own.release_life):
                     own.register(connection)
