@@ -85,6 +85,8 @@ def test_a_message_with_the_password_is_not_shown() -> None:
         (errors.ReadOnlySqlTransaction("x"), "it reports: read only sql", PASSING),
         (errors.InsufficientPrivilege('for "ringback"'), "it reports: insufficient", LASTING),
         (psycopg.OperationalError("server closed the connection"), "it has ended", PASSING),
+        (errors.ProtocolViolation("server conn crashed?"), "it has ended", PASSING),
+        (errors.ProtocolViolation("server_login_retry"), "it can't be reached", PASSING),
         (KeyError("ringback"), "Ringback itself failed", LASTING),
     ],
 )

@@ -349,6 +349,26 @@ async def test_a_commit_that_the_standby_lacks_is_not_taken_for_made(tmp_path: P
         cutter.close()
 
 
+async def test_marks_of_commits_do_not_gather(
+    store: PostgresStore, postgres_bench: PostgresBench
+) -> None:
+    def marks(of: str) -> int:
+        with psycopg.connect(postgres_bench.dsn.text) as connection:
+            found = connection.execute(f"SELECT count(*) FROM commit_marks WHERE {of}".encode())  # noqa: S608 (our own text)
+            return (found.fetchone() or (0,))[0]
+
+    with psycopg.connect(postgres_bench.dsn.text) as connection:
+        connection.execute("DELETE FROM commit_marks")
+    for number in range(400):
+        await store.transact(adding(number), is_quick=True)
+    assert 100 < marks("true") <= 260
+    with psycopg.connect(postgres_bench.dsn.text) as connection:
+        connection.execute("UPDATE commit_marks SET made = made - interval '8 days'")
+    # Their process is taken for dead when another one starts.
+    await PostgresStore.open(postgres_bench.dsn, VAULT, PostgresOptions()).close()
+    assert marks("made < clock_timestamp() - interval '1 hour'") == 0
+
+
 async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnPostgres) -> None:
     store = PostgresStore.open(Dsn(own_postgres.dsn), VAULT, PostgresOptions())
     held = list[psycopg.Connection[Any]]()

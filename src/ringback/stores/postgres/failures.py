@@ -35,7 +35,7 @@ _PASSING: Final = (
     ("resolve host|translate host|name or service|name resolution", "its host name is unknown"),
     ("no route to host|unreachable", "there is no route to it"),
     (
-        "reset by peer|broken pipe|closed|eof detected|terminating connection",
+        "reset by peer|broken pipe|closed|eof detected|terminating connection|conn crashed",
         "it has ended the connection",
     ),
     ("session is|hot standby|in standby", "it is not the server that the address asks for"),
@@ -57,6 +57,7 @@ _CAUSES: Final = (
     *(_Cause(*one, may_pass=True) for one in _PASSING),
     *(_Cause(*one, may_pass=False) for one in _LASTING),
 )
+_OF_CONNECTIONS: Final = "08"
 _READ_ONLY: Final = "25006"
 """The server is a standby, which may be promoted."""
 
@@ -80,7 +81,8 @@ def reason(failure: Exception) -> str:
         return str(failure)
     if not isinstance(failure, psycopg.Error):
         return "Ringback itself failed, and its log has the details"
-    if failure.sqlstate is not None:
+    # Connections are the matter of a pooler, which ends them if the server has ended its own.
+    if failure.sqlstate is not None and not failure.sqlstate.startswith(_OF_CONNECTIONS):
         # The server's own words can name the database and its users.
         kind = type(failure).__name__.strip("_")
         return f"it reports: {re.sub('(?<=[a-z])(?=[A-Z])', ' ', kind).lower()}"
