@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.crash.cluster import a_cluster
 from tests.crash.production import Production, create_account, in_production
 from tests.receivers import Hang, ReceivedRequest, RecordingReceiver
 
@@ -286,6 +287,16 @@ async def test_a_second_signal_ends_the_lame_duck_time_at_once(tmp_path: Path) -
         assert (await server.get("/healthz")).status == 200
         server.signal(signal.SIGTERM)
         assert await server.process.wait() == -signal.SIGTERM
+
+
+async def test_a_worker_has_no_lame_duck_time(tmp_path: Path) -> None:
+    async with (
+        a_cluster(tmp_path) as cluster,
+        cluster.running("worker", sys.stderr, "--lame-duck", "1h") as worker,
+    ):
+        async with asyncio.timeout(20):
+            assert await worker.stop() == 0
+        assert not any("not ready" in line["message"] for line in worker.log.lines)
 
 
 # ---- starting ------------------------------------------------------------------------------------
