@@ -17,6 +17,15 @@ from tests.memory_store.records import MemoryRecords, of_account, page_of
 
 
 @dataclass
+class MemoryStreamSinks(MemoryRecords[StreamSink]):
+    """Implements `ports.StreamSinks`."""
+
+    def destinations(self, account_sid: str) -> Mapping[str, str]:
+        sinks = of_account(account_sid, self.records.values())
+        return {one.sid: one.url.destination for one in sinks}
+
+
+@dataclass
 class MemoryStreamSubscriptions(MemoryRecords[StreamSubscription]):
     """Implements `ports.StreamSubscriptions`."""
 
@@ -132,10 +141,11 @@ class MemoryStreamEvents:
 class MemoryStreams(StreamTables):
     """Implements `ports.StreamTables`."""
 
+    sinks: MemoryStreamSinks
     subscriptions: MemoryStreamSubscriptions
     events: MemoryStreamEvents
 
     def __init__(self, callbacks: MemoryCallbacks) -> None:
         super().__init__(
-            MemoryRecords[StreamSink](), MemoryStreamSubscriptions(), MemoryStreamEvents(callbacks)
+            MemoryStreamSinks(), MemoryStreamSubscriptions(), MemoryStreamEvents(callbacks)
         )

@@ -122,6 +122,18 @@ async def test_subscriptions_are_found_by_account_and_sink(store: Store) -> None
     found = await store.read(lambda tx: tx.streams.subscriptions.first(which))
     assert found is not None
     assert found.sid == a_subscription(3).sid
+    to = await store.read(lambda tx: tx.streams.sinks.destinations(OURS))
+    assert to == {one.sid: one.url.destination for one in (a_sink(1), a_sink(3))}
+
+
+async def test_a_subscription_that_was_read_before_is_read_with_its_changes(store: Store) -> None:
+    before = a_subscription(1, account_sid=OURS)
+    await store.transact(lambda tx: add_stream(tx, a_sink(1, account_sid=OURS), before))
+    for one in (before, replace(before, is_enabled=False), replace(before, types={ENDED: 1})):
+        await store.transact(lambda tx, one=one: tx.streams.subscriptions.save(one))
+        for ask in (store.read, store.transact):
+            found = await ask(lambda tx: tx.streams.subscriptions.of_account(OURS))
+            assert list(found) == [one]
 
 
 async def test_an_event_waits_for_each_of_its_subscribers_in_order(store: Store) -> None:

@@ -98,6 +98,14 @@ class StreamEvents(Protocol):
         ...
 
 
+class StreamSinks(Records[StreamSink], Protocol):
+    """The table of sinks."""
+
+    def destinations(self, account_sid: str) -> Mapping[str, str]:
+        """Return the destinations of all sinks of an account, by the sinks' SIDs."""
+        ...
+
+
 class StreamSubscriptions(Records[StreamSubscription], Protocol):
     """The table of subscriptions."""
 
@@ -110,6 +118,6 @@ class StreamSubscriptions(Records[StreamSubscription], Protocol):
 class StreamTables:
     """The tables of all accounts' event streams."""
 
-    sinks: Records[StreamSink]
+    sinks: StreamSinks
     subscriptions: StreamSubscriptions
     events: StreamEvents

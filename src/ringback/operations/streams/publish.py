@@ -16,11 +16,14 @@ def listening(
     tx: Transaction, account_sid: str, context: OperationContext
 ) -> Sequence[StreamSubscription]:
     """Return the subscriptions of an account that get events at present."""
-    return [
-        one
-        for one in tx.streams.subscriptions.of_account(account_sid)
-        if why_silent(one, context.policy, context.now) is None
-    ]
+    enabled = [one for one in tx.streams.subscriptions.of_account(account_sid) if one.is_enabled]
+    # Whether they get any depends on their source only, and an account may have many.
+    first = {one.source: one for one in enabled}
+    silent = {
+        source: why_silent(one, context.policy, context.now) is not None
+        for source, one in first.items()
+    }
+    return [one for one in enabled if not silent[one.source]]
 
 
 def why_silent(subscription: StreamSubscription, policy: Policy, now: datetime) -> str | None:
@@ -70,9 +73,10 @@ def publish(
     if not wanted:
         return
     tx.streams.events.add(event, [one.sid for one in wanted])
-    sinks = {one.sid: tx.streams.sinks.get(one.sink_sid) for one in wanted}
+    # One query for all: a query for each sink would hold up the callbacks of other accounts.
+    to = tx.streams.sinks.destinations(event.account_sid)
     context.queue.expect_events(
-        tx, {sid: sink.url.destination for sid, sink in sinks.items() if sink is not None}
+        tx, {one.sid: to[one.sink_sid] for one in wanted if one.sink_sid in to}
     )
 
 

@@ -7,9 +7,11 @@ and has a row in `stream_batches` with the first of them, so that no event goes 
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.newest_entries import NewestEntries
 from ringback.core.streams.batch_plan import PendingEvent
@@ -45,6 +47,8 @@ TABLES: Final = (_EVENT, _PENDING, _TAKEN, _BATCH, _BATCH_GONE, _EVENT_GONE)
 _MOST_EVENTS: Final = 20_000
 _TYPES: Final = list(StreamEventType)
 _BATCHES_AT_ONCE: Final = 500
+_MOST_KEPT: Final = 10_000
+"""Of how many subscriptions and URLs of sinks the decoded form is kept."""
 
 
 class SqlStreamEvents:
@@ -259,8 +263,23 @@ class SqlStreamEvents:
         return 2**63 - 1 if len(rows) < _BATCHES_AT_ONCE else 0
 
 
+class SqlStreamSinks(SqlRecords[StreamSink]):
+    """Implements `ports.StreamSinks`."""
+
+    def destinations(self, account_sid: str) -> Mapping[str, str]:
+        rows = self._session.read(
+            "SELECT sid, url FROM stream_sinks WHERE account_sid = ?", [account_sid]
+        ).fetchall()
+        return {sid: _destination(url) for sid, url in map(tuple, rows)}
+
+
 class SqlStreamSubscriptions(SqlRecords[StreamSubscription]):
     """Implements `ports.StreamSubscriptions`."""
+
+    def __init__(self, session: WriteBatch) -> None:
+        super().__init__(session, _SUBSCRIPTIONS)
+        self._read_before = NewestEntries[tuple[Any, ...], StreamSubscription](_MOST_KEPT)
+        """Subscriptions by their whole rows: each event needs all of an account's again."""
 
     def of_account(self, account_sid: str) -> Sequence[StreamSubscription]:
         where, values = "", list[Any]()
@@ -269,16 +288,28 @@ class SqlStreamSubscriptions(SqlRecords[StreamSubscription]):
         rows = self._session.read(
             f"SELECT * FROM stream_subscriptions{where} ORDER BY seq", values
         ).fetchall()
-        return [self._mapping.read(row) for row in rows]
+        return list(map(self._read, rows))
+
+    def _read(self, row: SqlRow) -> StreamSubscription:
+        key = tuple(row)
+        known = self._read_before.get(key)
+        if known is None:
+            known = self._read_before[key] = self._mapping.read(row)
+        return known
 
 
 def stream_tables(session: WriteBatch, events: SqlStreamEvents) -> StreamTables:
     """Return the tables of event streams, which read and write through this batch."""
     return StreamTables(
-        sinks=SqlRecords(session, _SINKS),
-        subscriptions=SqlStreamSubscriptions(session, _SUBSCRIPTIONS),
+        sinks=SqlStreamSinks(session, _SINKS),
+        subscriptions=SqlStreamSubscriptions(session),
         events=events,
     )
+
+
+@lru_cache(_MOST_KEPT)
+def _destination(url: str) -> str:
+    return CallbackUrl.read_back(url).destination
 
 
 def _read(row: SqlRow) -> StreamEvent:
