@@ -626,6 +626,7 @@ def streams(tx: Transaction) -> None:
     tx.streams.subscriptions.save(subscription)
     for whose in (OURS, EVERY):
         tx.streams.subscriptions.of_account(whose)
+    tx.streams.sinks.destinations(OURS)
     tx.streams.subscriptions.first({"account_sid": OURS, "sink_sid": sink.sid})
     for which in ({}, {"source": Source.KORE}, {"sink_sid": sink.sid}):
         tx.streams.subscriptions.page(OURS, which, PageWindow(9))
