@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ringback.application.api import HttpApi
+from ringback.api.cooperative_yield import CooperativeYield, rest_in_pages
+from ringback.application.api import HttpApi, WorkerServicesForApi
 from ringback.application.background_workers import BackgroundWorkers, OpenTransports
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.server_process import services_of
@@ -68,27 +69,29 @@ async def a_storage(process: ProcessDependencies) -> AsyncIterator[OpenStorage]:
 
 
 @asynccontextmanager
-async def workers(data: Path) -> AsyncIterator[OpenStorage]:
+async def workers(data: Path) -> AsyncIterator[BackgroundWorkers]:
     process = a_process(data)
     network = OpenTransports.open(process)
     async with a_storage(process) as storage:
         its = BackgroundWorkers(process, storage, network)
         await its.start()
         try:
-            yield storage
+            yield its
         finally:
             await its.stop()
 
 
 @asynccontextmanager
-async def an_api(data: Path) -> AsyncIterator[Caller]:
+async def an_api(
+    data: Path, services: Callable[[BackgroundWorkers], WorkerServicesForApi] = services_of
+) -> AsyncIterator[Caller]:
     process = a_process(data, role=Role.API)
     network = OpenTransports.open(process)
     async with a_storage(process) as storage:
         await storage.store.transact(plant)
         its = BackgroundWorkers(process, storage, network)
         await its.start()
-        api = HttpApi(process, storage, services_of(its))
+        api = HttpApi(process, storage, services(its))
         yield Caller(api.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
         await its.stop()
 
@@ -146,8 +149,9 @@ async def test_workers_alone_send_the_callbacks_in_the_store(tmp_path: Path) -> 
             await storage.store.transact(plant)
             callback = a_callback(url=receiver.url("/by-hand"))
             await storage.store.transact(lambda tx: tx.callbacks.add(callback))
-        async with workers(tmp_path):
+        async with workers(tmp_path) as its:
             (request,) = await receiver.wait_for(1)
+            assert services_of(its).are_callbacks_sent()
         async with a_storage(a_process(tmp_path)) as storage:
             assert await status_of(storage, CALLBACK_SID) == ("delivered", 1)
     assert request.line == "POST /by-hand HTTP/1.1"
@@ -163,10 +167,32 @@ async def test_an_api_alone_stores_callbacks_that_workers_send_later(tmp_path: P
         async with a_storage(a_process(tmp_path)) as storage:
             assert {await status_of(storage, sid) for sid in sids} == {("scheduled", 0)}
         assert not receiver.connections
-        async with workers(tmp_path) as storage:
+        async with workers(tmp_path):
             await receiver.wait_for(len(sids))
         async with a_storage(a_process(tmp_path)) as storage:
             assert {await status_of(storage, sid) for sid in sids} == {("delivered", 1)}
+
+
+async def test_long_pages_rest_as_the_callbacks_that_are_sent_require(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests, are_sent = list[float](), [False]
+
+    def services(its: BackgroundWorkers) -> WorkerServicesForApi:
+        assert not services_of(its).are_callbacks_sent()
+        return replace(services_of(its), are_callbacks_sent=lambda: are_sent[0])
+
+    async def rest_after(slices: CooperativeYield, _: float) -> None:
+        rests.append(slices._rest())
+
+    monkeypatch.setattr(CooperativeYield, "rest_after", rest_after)
+    new = {"url": "http://127.0.0.1:9/", "parameters": {}}
+    async with an_api(tmp_path, services) as caller:
+        await post(caller, {"callbacks": [new] * BATCH})
+        for are_sent[0] in (False, True):
+            page = await caller.get(f"{CALLBACKS}?PageSize=1000")
+            assert len(page.json["callbacks"]) == BATCH
+    assert rests == [rest_in_pages(are_callbacks_sent=are) for are in (False, False, True, True)]
 
 
 async def test_an_api_alone_stores_tasks_that_workers_carry_out_later(tmp_path: Path) -> None:

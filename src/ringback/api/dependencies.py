@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ringback.api.authentication import Authenticator
-from ringback.api.cooperative_yield import REST_IN_PAGES, CooperativeYield
+from ringback.api.cooperative_yield import CooperativeYield, rest_in_pages
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
@@ -74,10 +74,8 @@ class ApiDependencies:
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
     """Splits the work on big batches into slices, so that other requests run in between."""
-    page_slices: CooperativeYield = field(
-        default_factory=lambda: CooperativeYield(stopwatch, rest=REST_IN_PAGES)
-    )
-    """Splits the work on long pages of lists in the same way, with pauses for others."""
+    are_callbacks_sent: Callable[[], bool] = lambda: False
+    """Returns True while this process sends callbacks, which long pages must not delay."""
     gateway: str | None = None
     """The address to which devices send their UDP datagrams; None if there is no gateway."""
     retention_times: StoredTimes = field(default_factory=dict[TimeSubject, "timedelta | None"])
@@ -92,9 +90,15 @@ class ApiDependencies:
     """Called for each request that gets a 503 because the database is unavailable."""
     arriving_of: Counter[str] = field(default_factory=Counter[str])
     """The number of callbacks in batches that are being processed, by account."""
+    page_slices: CooperativeYield = field(init=False)
+    """Splits the work on long pages of lists into slices, with pauses for others."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:
-        """Create the authenticator, which uses the same store and clock."""
+        """Create the authenticator and the slices, which use the other parts."""
+        slices = CooperativeYield(
+            stopwatch, rest=lambda: rest_in_pages(are_callbacks_sent=self.are_callbacks_sent())
+        )
+        object.__setattr__(self, "page_slices", slices)
         authenticator = Authenticator(self.store, self.clock, rate_limit=self.rate_limit)
         object.__setattr__(self, "authenticator", authenticator)

@@ -246,7 +246,9 @@ class EndpointGroup:
     ) -> Sequence[S]:
         """Read a page of an account's records: a long one in slices, see `paging.read_page`."""
         return await read_page(
-            lambda part: self.read(account_sid, lambda tx: listing(tx, account_sid, part)), window
+            lambda part: self.read(account_sid, lambda tx: listing(tx, account_sid, part)),
+            window,
+            self._dependencies.page_slices.rest_after,
         )
 
     async def page_of(

@@ -7,7 +7,6 @@ At most `EXAMINED` records are examined for a page. If filters match few of them
 short or empty although another page follows.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from ringback.api.cooperative_yield import REST_IN_PAGES, CooperativeYield
+from ringback.api.cooperative_yield import CooperativeYield
 from ringback.api.host_routing import own_url
 from ringback.api.operation_definition import OperationParameter
 from ringback.api.request_parameters import RequestParameters
@@ -50,8 +49,10 @@ PAGING: Final = (
 """The parameters that choose a page; every list has them."""
 
 
-_SLICE: Final = 64
-"""The most records that are read at once; an ordinary page is read in one go."""
+_SHORT: Final = 64
+"""The most records of a page that is read in one go, as an ordinary page is."""
+_SLICE: Final = 32
+"""The most records of a longer page that are read at once: less than a turn of the interpreter."""
 _AFTER, _BEFORE = "PA", "PB"
 
 
@@ -144,13 +145,18 @@ def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
 
 
 async def read_page(
-    read: Callable[[PageWindow], Awaitable[Sequence[R]]], window: PageWindow
+    read: Callable[[PageWindow], Awaitable[Sequence[R]]],
+    window: PageWindow,
+    rest_after: Callable[[float], Awaitable[None]],
 ) -> Sequence[R]:
     """Read the records in a window: many of them in slices, with pauses for other requests.
 
-    `read` reads a part of the window. Each slice may examine its share of the records that the
-    window may. What is returned is the last slice, with the records of all.
+    `read` reads a part of the window; `rest_after` pauses after a slice, whose length in seconds it
+    gets. Each slice may examine its share of the records that the window may. What is returned is
+    the last slice, with the records of all.
     """
+    if window.size <= _SHORT:
+        return await read(window)
     slices = -(-window.size // _SLICE)
     part = replace(window, examining=window.examining and window.examining // slices)
     found, last, backwards = list[R](), list[R](), window.before is not None
@@ -170,7 +176,7 @@ async def read_page(
             break
         edge = stopped_at or (found[0] if backwards else found[-1]).sid
         part = replace(part, before=edge) if backwards else replace(part, after=edge)
-        await asyncio.sleep(REST_IN_PAGES * (stopwatch() - began))
+        await rest_after(stopwatch() - began)
     if not isinstance(last, RecordPage):
         return found
     last[:] = found

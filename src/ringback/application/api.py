@@ -56,6 +56,8 @@ class WorkerServicesForApi:
     window_of: Callable[[Lane], int | None]
     unfinished_of: Callable[[str], int]
     """Returns the number of an account's unfinished callbacks."""
+    are_callbacks_sent: Callable[[], bool]
+    """Returns True while this process sends callbacks."""
     batch_queue: BulkCallbackQueue
     write_counters: Callable[[], Awaitable[None]]
     """Writes the counters of minutes that are over."""
@@ -108,6 +110,7 @@ class HttpApi:
             read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,
             unfinished_of=ports.unfinished_of,
+            are_callbacks_sent=ports.are_callbacks_sent,
             skipped_copies=process.counters.skipped_copies,
             write_counters=ports.write_counters,
             response_storage=settings.storage_budget,

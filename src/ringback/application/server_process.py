@@ -92,6 +92,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         destinations=delivery.destinations,
         window_of=delivery.window_of,
         unfinished_of=delivery.unfinished_of,
+        are_callbacks_sent=lambda: delivery.is_used,
         batch_queue=workers.batch_queue,
         write_counters=workers.counter_writer.write,
         notifier=workers.notifier,

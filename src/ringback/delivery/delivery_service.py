@@ -206,6 +206,11 @@ class DeliveryService:
         """True if callbacks of several accounts have been sent within the last second."""
         return self._scheduler.are_shared(self._clock.now())
 
+    @property
+    def is_used(self) -> bool:
+        """True if a callback has been sent within the last second."""
+        return self._scheduler.is_used(self._clock.now())
+
     def window_of(self, lane: Lane) -> int | None:
         """Return how many callbacks of a lane may be under way at most.
 

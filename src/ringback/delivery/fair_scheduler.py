@@ -110,6 +110,8 @@ class FairScheduler:
         """The account that took a slot last."""
         self._latest_since: datetime | None = None
         """When a slot last went to a different account than the slot before."""
+        self._last_taken: datetime | None = None
+        """When a slot was last taken."""
         self._turn = deque[_Account]()
         """The accounts with lanes that are ready; the first account is next."""
         self._future: list[tuple[datetime, int, _State]] = []
@@ -262,6 +264,11 @@ class FairScheduler:
         since = self._latest_since
         return since is not None and abs(now - since) < _TOGETHER
 
+    def is_used(self, now: datetime) -> bool:
+        """Return True if anybody took a slot within the last second."""
+        last = self._last_taken
+        return last is not None and abs(now - last) < _TOGETHER
+
     def next_due(self) -> datetime | None:
         """Return when a callback next comes due, or None; ignores lanes that wait for slots."""
         with self._lock:
@@ -332,6 +339,7 @@ class FairScheduler:
 
     def _note(self, account: _Account, now: datetime) -> None:
         """Note which account gets a slot; if another got the last one, also note the time."""
+        self._last_taken = now
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now

@@ -26,6 +26,8 @@ PIECE: Final = 100
 """The most items of a piece, which then takes a few milliseconds."""
 _PIECE_BESIDE_OTHERS: Final = 8
 """The most items of a piece while several accounts send callbacks."""
+_REST_BESIDE_OTHERS: Final = 3
+"""How many times as long as such a piece the pause after it is."""
 _PIECES_IN_A_SECOND: Final = 10
 """A job with a rate does this many pieces in a second, so that its items come evenly."""
 _TRIES: Final = 3
@@ -96,8 +98,8 @@ class JobRunner(StoreLoop, Generic[C]):
             return False
         self.checkpoint("piece_done")
         if self.are_others_there():
-            # The pause leaves half of the time to the other accounts.
-            await asyncio.sleep(self.stopwatch() - started)
+            # The callbacks of the piece are sent in this time, too.
+            await asyncio.sleep(_REST_BESIDE_OTHERS * (self.stopwatch() - started))
         return True
 
     def _take_turn(self, tx: Transaction, tried: list[Job]) -> _Turn:

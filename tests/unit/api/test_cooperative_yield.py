@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ringback.api.cooperative_yield import CooperativeYield
+from ringback.api.cooperative_yield import CooperativeYield, rest_in_pages
 
 
 class Work:
@@ -94,7 +94,35 @@ async def test_a_slice_is_over_after_a_quarter_of_a_millisecond(work: Work) -> N
 
 async def test_a_rest_after_each_slice_is_so_many_times_as_long(work: Work) -> None:
     began = asyncio.get_running_loop().time()
-    slices = CooperativeYield(work.stopwatch, longest=4 / 2048, rest=3)
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048, rest=lambda: 3)
     await slices.map(work.do, range(8))
     # One slice of the two is followed by another one.
     assert asyncio.get_running_loop().time() - began >= 3 * 4 / 2048
+
+
+async def test_all_who_read_long_pages_rest_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, work: Work
+) -> None:
+    slices = CooperativeYield(work.stopwatch, rest=lambda: 3)
+    rests, wait = list[float](), asyncio.sleep
+    resting = most = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal resting, most
+        rests.append(seconds)
+        resting += 1
+        most = max(most, resting)
+        await wait(0)
+        resting -= 1
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", sleep)
+        await asyncio.gather(*(slices.rest_after(1 / 1024) for _ in range(4)))
+        await slices.rest_after(5.0)
+    assert most == 1
+    # A slice of seconds was mostly a wait for other reads, and is no reason to delay everybody.
+    assert rests == [3 / 1024] * 4 + [pytest.approx(0.006)]
+
+
+def test_long_pages_rest_longer_while_callbacks_are_sent() -> None:
+    assert rest_in_pages(are_callbacks_sent=True) > 2 * rest_in_pages(are_callbacks_sent=False)

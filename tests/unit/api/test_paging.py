@@ -1,6 +1,5 @@
 """Pages of lists, and the `meta` object that links them."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -280,6 +279,10 @@ class NumberedList:
         return RecordPage(_in_order(found))
 
 
+async def no_rest(_: float) -> None:
+    """Go on at once."""
+
+
 def _in_order(found: list[Numbered]) -> list[Numbered]:
     return sorted(found, key=lambda one: int(one.sid))
 
@@ -300,35 +303,31 @@ async def test_a_long_page_is_read_in_slices_and_has_the_same_records(
     window: PageWindow, one_of: int
 ) -> None:
     records = NumberedList(one_of)
-    assert await read_page(records.read, window) == await NumberedList(one_of).read(window)
-    assert max(one.size for one in records.asked) <= 64
+    assert await read_page(records.read, window, no_rest) == await NumberedList(one_of).read(window)
+    assert max(one.size for one in records.asked) <= 32
 
 
 async def test_all_slices_together_examine_about_as_many_records_as_the_page_may() -> None:
     records = NumberedList(one_of=100)
-    page = await read_page(records.read, PageWindow(640, examining=500))
+    page = await read_page(records.read, PageWindow(640, examining=500), no_rest)
     assert isinstance(page, RecordPage)
     assert [one.sid for one in page] == ["0", "100", "200", "300", "400"]
     assert page.stopped_at == "499"
-    assert {one.examining for one in records.asked} == {50}
+    assert {one.examining for one in records.asked} == {25}
 
 
-async def test_after_each_slice_but_the_last_others_have_a_pause(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses = list[float]()
+async def test_after_each_slice_but_the_last_others_have_a_pause() -> None:
+    slices = list[float]()
 
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+    async def rest_after(seconds: float) -> None:
+        slices.append(seconds)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncio, "sleep", sleep)
-        await read_page(NumberedList().read, PageWindow(640))
-    assert len(pauses) == 9
-    assert all(0 < pause < 1 for pause in pauses)
+    await read_page(NumberedList().read, PageWindow(640), rest_after)
+    assert len(slices) == 19
+    assert all(0 < slice_ < 1 for slice_ in slices)
 
 
 async def test_an_ordinary_page_is_read_at_once() -> None:
     records, window = NumberedList(), PageWindow(51, examining=10_000)
-    await read_page(records.read, window)
+    await read_page(records.read, window, no_rest)
     assert records.asked == [window]

@@ -666,6 +666,15 @@ def test_lanes_are_shared_for_a_second_after_another_account_got_a_slot() -> Non
     assert not scheduler.are_shared(NOW + SECOND)
 
 
+def test_slots_are_used_for_a_second_after_one_was_taken() -> None:
+    scheduler = many()
+    assert not scheduler.is_used(NOW)
+    scheduler.try_take(A1, NOW)
+    assert scheduler.is_used(NOW + 0.9 * SECOND)
+    assert not scheduler.is_used(NOW + SECOND)
+    assert not scheduler.is_used(NOW - 3600 * SECOND)
+
+
 def test_a_waiting_account_shares_nothing_until_its_turn_comes() -> None:
     scheduler = many()
     scheduler.try_take(A1, NOW)

@@ -118,7 +118,7 @@ async def test_all_jobs_get_their_turn() -> None:
     assert [sid for sid, _ in bench.items.pieces] == [FIRST, SECOND_JOB, THIRD] * 2
 
 
-async def test_pieces_are_small_and_leave_half_of_the_time_while_others_send() -> None:
+async def test_pieces_are_small_and_leave_most_of_the_time_while_others_send() -> None:
     there = [True]
     bench = Bench(items=Items(200), are_others_there=lambda: there[0])
     times = iter([0.0, 0.05, 1.0, 1.0])
@@ -126,7 +126,7 @@ async def test_pieces_are_small_and_leave_half_of_the_time_while_others_send() -
     await bench.add(job(1))
     began = asyncio.get_running_loop().time()
     await bench.runner.step()
-    assert asyncio.get_running_loop().time() - began >= 0.05
+    assert asyncio.get_running_loop().time() - began >= 3 * 0.05
     there[0] = False
     await bench.runner.step()
     assert [limit for _, limit in bench.items.pieces] == [8, PIECE]
