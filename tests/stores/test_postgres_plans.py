@@ -39,7 +39,7 @@ WITH made AS (
     SELECT id, 1, created_us, id FROM made
 )
 INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
-SELECT id, 1, 2, 1, 0, created_us FROM made WHERE created_us % 50 = 0
+SELECT id, 1, 2, 1, 0, created_us FROM made WHERE created_us % 5 = 0
 """
 STATEMENTS = [
     in_postgres(statement)
@@ -82,7 +82,10 @@ def quick(
     with dsn.connect() as holder:
         holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
         run(_HISTORY if "history" in request.param else _COME_AND_GONE)
-        seen = "waiting, open_attempts, callbacks, attempts, lanes, shard_leases, order_heads"
+        seen = (
+            "waiting, open_attempts, callbacks, attempts, outcomes, lanes, shard_leases,"
+            " order_heads"
+        )
         run(f"VACUUM (ANALYZE, TRUNCATE false) {seen}")
     with dsn.connect() as connection:
         connection.execute(BEGIN[Isolation.READ_COMMITTED])
