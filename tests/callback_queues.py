@@ -39,7 +39,9 @@ class RecordingQueue:
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self.changed.append(callback.sid))
 
-    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+    def expect_events(
+        self, tx: Transaction, subscriptions: Mapping[str, str], sim_sid: str | None = None
+    ) -> None:
         tx.on_commit(lambda: self.told.extend(subscriptions))
 
     def make_room(self, account_sid: str, count: int) -> None:

@@ -39,6 +39,7 @@ from tests.stores.asking import (
 from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import HOST, OUR_LANE, OURS, SECOND, account, callback, job, shadow, task
 from tests.stores.test_leases import OF_EACH_SHARD
+from tests.streams import a_sink, a_subscription, add_stream
 
 LONG = timedelta(hours=1)
 
@@ -608,6 +609,30 @@ async def test_an_account_that_another_process_changed_is_current(
     await second.transact(lambda tx: tx.accounts.save(changed))
     (taken,) = await claim(first)
     assert taken.account.name == "renamed"
+
+
+async def test_a_stream_that_another_process_changed_is_current(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await first.transact(
+        lambda tx: add_stream(tx, a_sink(account_sid=OURS), a_subscription(account_sid=OURS))
+    )
+
+    async def kept() -> list[str]:
+        return await first.transact(
+            lambda tx: [
+                *(str(one.is_enabled) for one in tx.streams.subscriptions.of_account(OURS)),
+                *tx.streams.sinks.destinations(OURS).values(),
+            ]
+        )
+
+    assert await kept() == ["True", "http://a.example:80"]
+    off = replace(a_subscription(account_sid=OURS), is_enabled=False)
+    moved = a_sink(account_sid=OURS, url="http://b.example/e")
+    await second.transact(lambda tx: tx.streams.subscriptions.save(off))
+    await second.transact(lambda tx: tx.streams.sinks.save(moved))
+    assert await kept() == ["False", "http://b.example:80"]
 
 
 def count_up(tx: Any) -> None:

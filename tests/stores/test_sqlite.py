@@ -16,6 +16,7 @@ from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import fail_in_turn, opened
 from tests.stores.records import OURS, account, callback, sim
+from tests.streams import a_sink, a_subscription, add_stream
 
 
 @pytest.fixture
@@ -70,6 +71,28 @@ async def test_waiting_callbacks_are_searched_for_a_clock_ahead_only_if_one_was(
     statements = statements_of(store)
     await store.transact(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
     assert not [each for each in statements if "FROM waiting" in each]
+
+
+async def test_streams_are_read_again_only_when_somebody_has_changed_them(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.transact(
+        lambda tx: add_stream(tx, a_sink(account_sid=OURS), a_subscription(account_sid=OURS))
+    )
+
+    def known(tx: Transaction) -> list[object]:
+        of_account = tx.streams.subscriptions.of_account(OURS)
+        to = tx.streams.sinks.destinations(OURS)
+        return [*(one.is_enabled for one in of_account), *to.values()]
+
+    assert await store.transact(known) == [True, "http://a.example:80"]
+    statements = statements_of(store)
+    assert await store.transact(known) == [True, "http://a.example:80"]
+    assert not [each for each in statements if "stream_" in each]
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE stream_subscriptions SET is_enabled = 0")
+        other.execute("UPDATE stream_sinks SET url = 'http://b.example/'")
+    assert await store.transact(known) == [False, "http://b.example:80"]
 
 
 async def test_queued_work_shares_one_commit(store: SqliteStore) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryNow
+from ringback.core.errors import NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.batch_plan import PendingEvent
 from ringback.core.streams.event_references import (
@@ -134,6 +135,30 @@ async def test_a_subscription_that_was_read_before_is_read_with_its_changes(stor
         for ask in (store.read, store.transact):
             found = await ask(lambda tx: tx.streams.subscriptions.of_account(OURS))
             assert list(found) == [one]
+    moved = a_sink(1, account_sid=OURS, url="http://b.example/e")
+
+    def move_and_fail(tx: Transaction) -> None:
+        tx.streams.sinks.save(moved)
+        tx.streams.subscriptions.remove(before.sid)
+        assert list(tx.streams.subscriptions.of_account(OURS)) == []
+        assert set(tx.streams.sinks.destinations(OURS).values()) == {"http://b.example:80"}
+        raise NotFound("undone")
+
+    with pytest.raises(NotFound):
+        await store.transact(move_and_fail)
+    assert len(await store.transact(lambda tx: tx.streams.subscriptions.of_account(OURS))) == 1
+    to = await store.transact(lambda tx: tx.streams.sinks.destinations(OURS))
+    assert set(to.values()) == {"http://a.example:80"}
+    await store.transact(lambda tx: tx.streams.sinks.save(moved))
+    to = await store.transact(lambda tx: tx.streams.sinks.destinations(OURS))
+    assert set(to.values()) == {"http://b.example:80"}
+
+    def add_another(tx: Transaction) -> tuple[int, int]:
+        add_stream(tx, a_sink(2, account_sid=OURS), a_subscription(2, account_sid=OURS))
+        of_account = tx.streams.subscriptions.of_account(OURS)
+        return len(of_account), len(tx.streams.sinks.destinations(OURS))
+
+    assert await store.transact(add_another) == (2, 2)
 
 
 async def test_an_event_waits_for_each_of_its_subscribers_in_order(store: Store) -> None:

@@ -48,8 +48,13 @@ class CallbackEnqueuer:
     cluster: Cluster
     destinations: DestinationControl
     gate: SendingGate = field(default_factory=SendingGate)
-    tell_of_events: Callable[[Collection[str]], None] = field(default=lambda _: None)
-    """Is called with the subscriptions for which this process has to make batches."""
+    tell_of_events: Callable[[Collection[str], str | None], None] = field(
+        default=lambda _sids, _sim_sid: None
+    )
+    """Is called with the subscriptions for which this process has to make batches.
+
+    And with the SIM of their events, if all are of one.
+    """
     freed: Callable[[CallbackRecord], None] = field(default=lambda _: None)
     """Is called with each callback that ends without another attempt."""
     is_closed: bool = False
@@ -123,14 +128,16 @@ class CallbackEnqueuer:
 
         tx.on_commit(noted)
 
-    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+    def expect_events(
+        self, tx: Transaction, subscriptions: Mapping[str, str], sim_sid: str | None = None
+    ) -> None:
         """Have batches made, here or by the processes that own the sinks' shards."""
         if subscriptions:
-            tx.on_commit(lambda: self._expect_events(subscriptions))
+            tx.on_commit(lambda: self._expect_events(subscriptions, sim_sid))
 
-    def _expect_events(self, subscriptions: Mapping[str, str]) -> None:
+    def _expect_events(self, subscriptions: Mapping[str, str], sim_sid: str | None) -> None:
         leases = {sid: self.cluster.lease_on(to) for sid, to in subscriptions.items()}
-        self.tell_of_events([sid for sid, lease in leases.items() if lease is not None])
+        self.tell_of_events([sid for sid, lease in leases.items() if lease is not None], sim_sid)
         others = [subscriptions[sid] for sid, lease in leases.items() if lease is None]
         if others:
             self.cluster.announce(News(frozenset(map(shard_of, others))))

@@ -10,7 +10,7 @@ begins with a subscription reads it from the batches that no attempt was made fo
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -50,6 +50,12 @@ class _Stream:
     """The SIMs of each batch whose first attempt has not ended, by the batch's SID."""
     times: WaitingTimes = WaitingTimes()
     """Since when events wait for a batch to become full."""
+    has_waiting: bool = False
+    """True if the last look left events waiting."""
+
+    def can_send(self, sim_sid: str) -> bool:
+        """Return False if a look at a new event of this SIM would change nothing."""
+        return not self.has_waiting or all(sim_sid not in sims for sims in self.busy.values())
 
 
 @dataclass(eq=False, kw_only=True)
@@ -85,10 +91,18 @@ class StreamBatcher:
         first = min(filter(None, (one.times.first for one in self._streams.values())), default=None)
         return first and first + self.settings.kore_wait
 
-    def tell(self, subscription_sids: Collection[str]) -> None:
-        """Note that events wait for these subscriptions."""
-        self._told.update(subscription_sids)
-        self._wakeup.wake()
+    def tell(self, subscription_sids: Iterable[str], sim_sid: str | None = None) -> None:
+        """Note that events wait for these subscriptions, all of one SIM if it is given.
+
+        Nothing is noted if the SIM is busy and other events wait already: `freed` will note it.
+        This saves a transaction for each event and subscription while many sinks hang.
+        """
+        for sid in subscription_sids:
+            stream = None if sim_sid is None else self._streams.get(sid)
+            if stream is None or sim_sid is None or stream.can_send(sim_sid):
+                self._told.add(sid)
+        if self._told:
+            self._wakeup.wake()
 
     def look(self) -> None:
         """Look through all subscriptions soon, since other processes may have added events."""
@@ -171,23 +185,30 @@ class StreamBatcher:
         made = [self._batch(tx, subscription, sink, events, now) for events in batches]
         for events in batches:
             tx.streams.events.take(sid, [event.number for event in events])
-        if sum(map(len, batches)) == len(pending):
+        has_waiting = sum(map(len, batches)) < len(pending)
+        if not has_waiting:
             times = times._replace(seen=())
         # Registered first, so that no attempt ends before its SIMs are busy.
         sims = {
             batch.sid: {event.sim_sid for event in events}
             for batch, events in zip(made, batches, strict=True)
         }
-        tx.on_commit(partial(self._made, sid, stream, sims, times))
+        tx.on_commit(partial(self._made, sid, stream, sims, times, has_waiting=has_waiting))
         for batch in made:
             self.queue.take(tx, batch)
         return bool(batches) and len(pending) == _READ_AT_ONCE
 
     def _made(
-        self, sid: str, stream: _Stream, sims: Mapping[str, Collection[str]], times: WaitingTimes
+        self,
+        sid: str,
+        stream: _Stream,
+        sims: Mapping[str, Collection[str]],
+        times: WaitingTimes,
+        *,
+        has_waiting: bool,
     ) -> None:
         stream.busy.update(sims)
-        stream.times = times
+        stream.times, stream.has_waiting = times, has_waiting
         self._streams[sid] = stream
 
     def _batch(

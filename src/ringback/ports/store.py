@@ -280,10 +280,13 @@ class NewCallbackQueue(Protocol):
         """Save the new progress of a callback that has no attempt under way."""
         ...
 
-    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+    def expect_events(
+        self, tx: Transaction, subscriptions: Mapping[str, str], sim_sid: str | None = None
+    ) -> None:
         """After this transaction, make batches of the events that it adds for subscriptions.
 
-        `subscriptions` has the destination of each one's sink, by the subscription's SID.
+        `subscriptions` has the destination of each one's sink, by the subscription's SID. If all
+        these events are of one SIM, `sim_sid` may say so, which saves work while it has to wait.
         """
         ...
 

@@ -73,11 +73,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 def publish(bench: Bench, *events: StreamEvent, to: int = 1) -> Callable[[Transaction], None]:
     subscription = a_subscription(to)
+    sims = {event.sim_sid for event in events}
 
     def work(tx: Transaction) -> None:
         for event in events:
             tx.streams.events.add(event, [subscription.sid])
-        bench.delivery.queue.expect_events(tx, {subscription.sid: "http://a.example:80"})
+        sim_sid = sims.pop() if len(sims) == 1 else None
+        bench.delivery.queue.expect_events(tx, {subscription.sid: "http://a.example:80"}, sim_sid)
 
     return work
 
@@ -194,6 +196,28 @@ async def test_events_of_a_sim_keep_their_order_and_others_pass(store: Store) ->
         receiver.gate.set()
         await quiet()
     assert receiver.batches[2] == ["2"]
+
+
+async def test_while_a_sim_is_busy_its_further_events_cost_no_look(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    receiver.gate.clear()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        are_looked_at = list[bool]()
+        for number, sim in ((1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2)):
+            await store.transact(publish(bench, an_event_of(number, sim)))
+            are_looked_at.append(not bench.delivery._batcher.is_still)
+            await quiet()
+        assert are_looked_at == [True, True, False, False, True, False]
+        assert receiver.batches == [["1"], ["5"]]
+        receiver.gate.set()
+        await quiet()
+        assert [it for it in receiver.batches if it < ["5"]] == [["1"], ["2"], ["3"], ["4"]]
+        assert [it for it in receiver.batches if it > ["4"]] == [["5"], ["6"]]
+        await store.transact(publish(bench, an_event_of(7)))
+        await quiet()
+    assert receiver.batches[-1] == ["7"]
 
 
 async def test_a_failed_batch_does_not_hold_up_its_sims_after_the_first_attempt(

@@ -76,7 +76,7 @@ def publish(
     # One query for all: a query for each sink would hold up the callbacks of other accounts.
     to = tx.streams.sinks.destinations(event.account_sid)
     context.queue.expect_events(
-        tx, {one.sid: to[one.sink_sid] for one in wanted if one.sink_sid in to}
+        tx, {one.sid: to[one.sink_sid] for one in wanted if one.sink_sid in to}, event.sim_sid
     )
 
 

@@ -79,11 +79,16 @@ class SqlAccounts:
         """The database's number of changes by others."""
         self.keys = SqlApiKeys(session, _KEYS)
 
-    def begin_commit(self, version: int) -> None:
-        """Clear the cache of accounts if `version` shows that others may have changed accounts."""
-        if version != self._version:
+    def begin_commit(self, version: int) -> bool:
+        """Clear the cache of accounts if `version` shows that others may have changed accounts.
+
+        Returns True if the version is as before.
+        """
+        is_as_before = version == self._version
+        if not is_as_before:
             self._version = version
             self.forget()
+        return is_as_before
 
     def forget(self) -> None:
         """Clear the cache of accounts."""

@@ -8,7 +8,7 @@ and has a row in `stream_batches` with the first of them, so that no event goes 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -19,13 +19,15 @@ from ringback.core.streams.event_references import read_references
 from ringback.core.streams.event_types import StreamEventType
 from ringback.core.streams.sink import StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent
-from ringback.ports import Lane, PageWindow, RecordPage, StreamEventFilter, StreamTables
+from ringback.ports import Lane, PageWindow, R, RecordPage, StreamEventFilter
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.callback_rows import UnendedCallbacks
 from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
 from ringback.stores.sql.pagination import Condition, SqlListQuery, read_page, whose
 from ringback.stores.sql.record_tables import RowMapping, SqlRecords
 from ringback.stores.sql.write_batch import BulkStatement, SqlRow, WriteBatch
+
+T = TypeVar("T")
 
 _SINKS: Final = RowMapping("stream_sinks", StreamSink)
 _SUBSCRIPTIONS: Final = RowMapping(
@@ -49,6 +51,8 @@ _TYPES: Final = list(StreamEventType)
 _BATCHES_AT_ONCE: Final = 500
 _MOST_KEPT: Final = 10_000
 """Of how many subscriptions and URLs of sinks the decoded form is kept."""
+_ACCOUNTS_KEPT: Final = 100
+"""Of how many accounts all subscriptions, and the destinations of all sinks, are kept."""
 
 
 class SqlStreamEvents:
@@ -263,32 +267,66 @@ class SqlStreamEvents:
         return 2**63 - 1 if len(rows) < _BATCHES_AT_ONCE else 0
 
 
-class SqlStreamSinks(SqlRecords[StreamSink]):
+class _KeptRecords(SqlRecords[R], Generic[R, T]):
+    """Records of which each event needs all of an account: they are kept while nothing changes."""
+
+    def __init__(self, session: WriteBatch, mapping: RowMapping[R]) -> None:
+        super().__init__(session, mapping)
+        self._kept = NewestEntries[str, T](_ACCOUNTS_KEPT)
+
+    def forget(self) -> None:
+        """Clear what is kept, because others may have changed the records."""
+        self._kept.clear()
+
+    def add(self, record: R) -> None:
+        self.forget()
+        super().add(record)
+
+    def save(self, record: R) -> None:
+        self.forget()
+        super().save(record)
+
+    def remove(self, sid: str) -> None:
+        self.forget()
+        super().remove(sid)
+
+
+class SqlStreamSinks(_KeptRecords[StreamSink, Mapping[str, str]]):
     """Implements `ports.StreamSinks`."""
 
+    def __init__(self, session: WriteBatch) -> None:
+        super().__init__(session, _SINKS)
+
     def destinations(self, account_sid: str) -> Mapping[str, str]:
-        rows = self._session.read(
-            "SELECT sid, url FROM stream_sinks WHERE account_sid = ?", [account_sid]
-        ).fetchall()
-        return {sid: _destination(url) for sid, url in map(tuple, rows)}
+        known = self._kept.get(account_sid)
+        if known is None:
+            rows = self._session.read(
+                "SELECT sid, url FROM stream_sinks WHERE account_sid = ?", [account_sid]
+            ).fetchall()
+            known = {sid: _destination(url) for sid, url in map(tuple, rows)}
+            self._kept[account_sid] = known
+        return known
 
 
-class SqlStreamSubscriptions(SqlRecords[StreamSubscription]):
+class SqlStreamSubscriptions(_KeptRecords[StreamSubscription, Sequence[StreamSubscription]]):
     """Implements `ports.StreamSubscriptions`."""
 
     def __init__(self, session: WriteBatch) -> None:
         super().__init__(session, _SUBSCRIPTIONS)
         self._read_before = NewestEntries[tuple[Any, ...], StreamSubscription](_MOST_KEPT)
-        """Subscriptions by their whole rows: each event needs all of an account's again."""
+        """Subscriptions by their whole rows: of those of an account, few change at once."""
 
     def of_account(self, account_sid: str) -> Sequence[StreamSubscription]:
-        where, values = "", list[Any]()
-        if account_sid != EVERY:
-            where, values = " WHERE account_sid = ?", [account_sid]
-        rows = self._session.read(
-            f"SELECT * FROM stream_subscriptions{where} ORDER BY seq", values
-        ).fetchall()
-        return list(map(self._read, rows))
+        known = self._kept.get(account_sid)
+        if known is None:
+            where, values = "", list[Any]()
+            if account_sid != EVERY:
+                where, values = " WHERE account_sid = ?", [account_sid]
+            rows = self._session.read(
+                f"SELECT * FROM stream_subscriptions{where} ORDER BY seq", values
+            ).fetchall()
+            self._kept[account_sid] = known = tuple(map(self._read, rows))
+        return known
 
     def _read(self, row: SqlRow) -> StreamSubscription:
         key = tuple(row)
@@ -296,15 +334,6 @@ class SqlStreamSubscriptions(SqlRecords[StreamSubscription]):
         if known is None:
             known = self._read_before[key] = self._mapping.read(row)
         return known
-
-
-def stream_tables(session: WriteBatch, events: SqlStreamEvents) -> StreamTables:
-    """Return the tables of event streams, which read and write through this batch."""
-    return StreamTables(
-        sinks=SqlStreamSinks(session, _SINKS),
-        subscriptions=SqlStreamSubscriptions(session),
-        events=events,
-    )
 
 
 @lru_cache(_MOST_KEPT)

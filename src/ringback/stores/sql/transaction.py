@@ -5,7 +5,14 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.ports import CommitHooks, SuperSimTables, Transaction, WirelessTables, nothing
+from ringback.ports import (
+    CommitHooks,
+    StreamTables,
+    SuperSimTables,
+    Transaction,
+    WirelessTables,
+    nothing,
+)
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.accounts import SqlAccounts, SqlApiClients
 from ringback.stores.sql.audit import SqlAuditLog
@@ -26,7 +33,7 @@ from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
 from ringback.stores.sql.streams import TABLES as STREAM_TABLES
-from ringback.stores.sql.streams import stream_tables
+from ringback.stores.sql.streams import SqlStreamSinks, SqlStreamSubscriptions
 from ringback.stores.sql.tasks_and_scenarios import (
     SqlJobs,
     SqlPlanLines,
@@ -98,7 +105,8 @@ class SqlTransaction(Transaction, Generic[S]):
         self.receiver_checks = SqlReceiverChecks(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
-        self.streams = stream_tables(session, self._callbacks.stream_events)
+        self._sinks, self._subscriptions = SqlStreamSinks(session), SqlStreamSubscriptions(session)
+        self.streams = StreamTables(self._sinks, self._subscriptions, self._callbacks.stream_events)
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)
         self.counters = SqlCounters(session, self._callbacks.lane_id)
@@ -146,18 +154,26 @@ class SqlTransaction(Transaction, Generic[S]):
         else:
             self._session.end_job()
 
-    def begin_commit(self, version: int) -> None:
+    def begin_commit(self, version: int, *, is_of_all: bool = False) -> None:
         """At the beginning of a commit, clear what was cached for the previous commit only.
 
-        Another `version` than before says that other connections may have changed accounts.
+        Another `version` than before says that other connections may have changed accounts; or
+        anything, if the version `is_of_all` tables.
         """
-        self._accounts.begin_commit(version)
+        is_as_before = self._accounts.begin_commit(version)
         self._callbacks.begin_commit()
+        if not (is_of_all and is_as_before):
+            self._forget_streams()
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
         self._accounts.forget()
         self._callbacks.forget()
+        self._forget_streams()
+
+    def _forget_streams(self) -> None:
+        self._sinks.forget()
+        self._subscriptions.forget()
 
     def on_commit(
         self, durable: Callable[[], None], *, undone: Callable[[], None] = nothing

@@ -50,7 +50,7 @@ class SqliteTransaction(SqlTransaction[SqliteWriteBatch]):
     def begin(self) -> None:
         """At the beginning of a commit or a read, clear what the caches had for the last one."""
         (version,) = self._session.read("PRAGMA data_version").fetchone()
-        self.begin_commit(version)
+        self.begin_commit(version, is_of_all=True)
 
     def write_nothing(self) -> None:
         # Rewriting one page proves little on a full disk: the space already allocated for the log
