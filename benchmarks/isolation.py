@@ -31,8 +31,8 @@ _ALL_COME_WITHIN: Final = 60.0
 _LONG_PAGE: Final = "/portal/v1/callbacks?PageSize=1000"
 _STREAMS: Final = "/portal/v1/streams"
 _REPORTED: Final = "com.twilio.iot.supersim.connection.data-session.updated"
-_REPORTS: Final = 5
-"""How many reports of usage the device causes in a second; each is an event for all sinks."""
+_REPORT_EVERY: Final = 1.0
+"""Seconds between two reports of usage by the device; each is an event for all sinks."""
 _ACTIVE_AFTER: Final = 5.0
 _NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
 
@@ -298,7 +298,7 @@ def _hanging_sinks(full: int, quick: int) -> Trouble:
 async def _report_steadily(post: Callable[[str], Awaitable[Any]], device: str) -> None:
     while True:
         await post(f"{device}/report")
-        await asyncio.sleep(1 / _REPORTS)
+        await asyncio.sleep(_REPORT_EVERY)
 
 
 async def _a_connected_device(post: Callable[..., Awaitable[Any]]) -> str:

@@ -172,6 +172,7 @@ class DeliveryService:
             book=destinations.book,
             gate=gate,
             settings=streams or StreamSettings(),
+            is_sending=lambda: self.is_used,
         )
         self.queue.tell_of_events, self.queue.freed = self._batcher.tell, self._batcher.freed
         self._due_callbacks = due_callbacks

@@ -10,7 +10,7 @@ begins with a subscription reads it from the batches that no attempt was made fo
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,14 @@ _READ_AT_ONCE: Final = 1000
 """How many waiting events one transaction looks at."""
 _LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
+
+
+_FEW: Final = 8
+"""How many subscriptions are looked at without pauses."""
+_REST: Final = 7
+"""How many times as long as a look the pause after it is, while callbacks are sent."""
+_LONGEST_REST: Final = 10.0
+"""The most seconds of all pauses while each of these subscriptions is looked at once."""
 
 
 @dataclass(eq=False)
@@ -70,6 +78,8 @@ class StreamBatcher:
     book: DestinationBook
     gate: SendingGate
     settings: StreamSettings = StreamSettings()
+    is_sending: Callable[[], bool] = lambda: False
+    """Returns True while callbacks are sent, which should wait little for many subscriptions."""
 
     def __post_init__(self) -> None:
         """Begin without knowing of any events."""
@@ -134,15 +144,23 @@ class StreamBatcher:
             # A clock that was set back must not delay the look.
             if self._next_look is not None and not timedelta(0) < self._next_look - now <= _LOOK:
                 await outlast(self.start, clock=self.clock)
-            for sid in [*self._told]:
-                self._told.discard(sid)
-                await outlast(partial(self._make_batches, sid), clock=self.clock)
+            await self._look_at([*self._told])
             due = self.next_due()
             if not self._told:
                 times = filter(None, (due, self._next_look))
                 await self._wakeup.wait(min(times, default=None))
             if due is not None and due <= self.clock.now():
                 self._told.update(sid for sid, one in self._streams.items() if one.times.first)
+
+    async def _look_at(self, told: Sequence[str]) -> None:
+        """Make the batches of these subscriptions; if they are many, with pauses for others."""
+        time = asyncio.get_running_loop().time
+        for sid in told:
+            self._told.discard(sid)
+            began = time()
+            await outlast(partial(self._make_batches, sid), clock=self.clock)
+            if len(told) > _FEW and self.is_sending():
+                await asyncio.sleep(min(_REST * (time() - began), _LONGEST_REST / len(told)))
 
     async def _waited_for(self) -> Collection[str]:
         return await self.store.read(lambda tx: tx.streams.events.waited_for())

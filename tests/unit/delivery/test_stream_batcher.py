@@ -220,6 +220,43 @@ async def test_while_a_sim_is_busy_its_further_events_cost_no_look(store: Store)
     assert receiver.batches[-1] == ["7"]
 
 
+@pytest.mark.parametrize(("count", "longest"), [(8, 10.0), (10, 10.0), (10, 0.001)])
+async def test_while_callbacks_are_sent_there_are_pauses_between_many_subscriptions(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int, longest: float
+) -> None:
+    numbers = range(1, count + 1)
+
+    def add(tx: Transaction) -> None:
+        tx.accounts.add(an_account(), [])
+        for number in numbers:
+            add_stream(tx, a_sink(number, Source.TWILIO), a_subscription(number, Source.TWILIO))
+
+    await store.transact(add)
+    receiver, slept, sleep = Receiver(), list[float](), asyncio.sleep
+    bench = bench_with(store, receiver)
+
+    async def noted_sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    def happen(tx: Transaction) -> None:
+        sids = [a_subscription(number).sid for number in numbers]
+        tx.streams.events.add(an_event_of(1), sids)
+        bench.delivery.queue.expect_events(tx, dict.fromkeys(sids, "http://a.example:80"))
+
+    await store.transact(happen)
+    monkeypatch.setattr("ringback.delivery.stream_batcher._LONGEST_REST", longest)
+    monkeypatch.setattr("ringback.delivery.stream_batcher.asyncio.sleep", noted_sleep)
+    async with running(bench.delivery.run):
+        while len(receiver.batches) < count:
+            await sleep(0.01)
+        await sleep(0.05)
+    rests = [seconds for seconds in slept if seconds]
+    # Before the first look nothing was sent, and its own batch may be on its way already.
+    assert len(rests) >= 9 if count > 8 else rests == []
+    assert [rest for rest in rests if rest > longest / (count - 2)] == []
+
+
 async def test_a_failed_batch_does_not_hold_up_its_sims_after_the_first_attempt(
     store: Store,
 ) -> None:
@@ -349,7 +386,7 @@ async def test_restarts_lose_nothing_and_first_attempts_keep_each_sims_order(
     )
     await last.delivery.recover()
     async with running(last.delivery.run):
-        for _ in range(100):
+        for _ in range(1000):  # a busy machine gets little done in each
             clock.advance(timedelta(seconds=30))
             await all_has_run()
             await asyncio.sleep(0.001)
