@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 from _pytest.doctest import DoctestModule
+from hypothesis import settings
 
 from tests.databases import postgres_dsn, redis_socket
 
@@ -14,6 +15,10 @@ __all__ = ["postgres_dsn", "redis_socket"]
 
 # Nothing becomes garbage while tests are collected.
 gc.disable()
+
+# On a busy machine an example may take long.
+settings.register_profile("patient", settings.default, deadline=None)
+settings.load_profile("patient")
 
 # Several servers may be tested at once, and only one can have the gateway's default port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
