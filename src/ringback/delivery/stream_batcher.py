@@ -38,20 +38,19 @@ _READ_AT_ONCE: Final = 1000
 """How many waiting events one transaction looks at."""
 _LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
-
-
 _FEW: Final = 8
 """How many subscriptions are looked at without pauses."""
 _REST: Final = 7
 """How many times as long as a look the pause after it is, while callbacks are sent."""
 _LONGEST_REST: Final = 10.0
-"""The most seconds of all pauses while each of these subscriptions is looked at once."""
+"""The most seconds of a pause, multiplied by the number of subscriptions still to be looked at."""
 
 
 @dataclass(eq=False)
 class _Stream:
     """What is known of a subscription whose sink's shard this process owns."""
 
+    account_sid: str
     lease: int
     """The number of the lease on the shard: with another one, others may have sent meanwhile."""
     busy: dict[str, Collection[str]]
@@ -85,8 +84,8 @@ class StreamBatcher:
         """Begin without knowing of any events."""
         self._wakeup = Wakeup(self.clock)
         self._streams = dict[str, _Stream]()
-        self._told = set[str]()
-        """The subscriptions for which there may be something to do."""
+        self._told = dict[str, None]()
+        """The subscriptions for which there may be something to do, longest known first."""
         self._next_look: datetime | None = None
         """When to look through all subscriptions; None if there is no need."""
         self.gate.listen(self._wakeup.wake)
@@ -110,7 +109,7 @@ class StreamBatcher:
         for sid in subscription_sids:
             stream = None if sim_sid is None else self._streams.get(sid)
             if stream is None or sim_sid is None or stream.can_send(sim_sid):
-                self._told.add(sid)
+                self._told[sid] = None
         if self._told:
             self._wakeup.wake()
 
@@ -130,7 +129,7 @@ class StreamBatcher:
 
     async def start(self) -> None:
         """Find the subscriptions that events wait for, whoever has added them."""
-        self._told.update(await self._waited_for())
+        self._told.update(dict.fromkeys(await self._waited_for()))
         # A process that has the store to itself knows of all later events.
         self._next_look = self.clock.now() + _LOOK if self.cluster.is_shared else None
 
@@ -144,23 +143,35 @@ class StreamBatcher:
             # A clock that was set back must not delay the look.
             if self._next_look is not None and not timedelta(0) < self._next_look - now <= _LOOK:
                 await outlast(self.start, clock=self.clock)
-            await self._look_at([*self._told])
+            for sid in self._one_of_each_account():
+                await self._look_at(sid)
             due = self.next_due()
             if not self._told:
                 times = filter(None, (due, self._next_look))
                 await self._wakeup.wait(min(times, default=None))
             if due is not None and due <= self.clock.now():
-                self._told.update(sid for sid, one in self._streams.items() if one.times.first)
+                late = (sid for sid, one in self._streams.items() if one.times.first)
+                self._told.update(dict.fromkeys(late))
 
-    async def _look_at(self, told: Sequence[str]) -> None:
-        """Make the batches of these subscriptions; if they are many, with pauses for others."""
-        time = asyncio.get_running_loop().time
-        for sid in told:
-            self._told.discard(sid)
-            began = time()
-            await outlast(partial(self._make_batches, sid), clock=self.clock)
-            if len(told) > _FEW and self.is_sending():
-                await asyncio.sleep(min(_REST * (time() - began), _LONGEST_REST / len(told)))
+    def _one_of_each_account(self) -> Sequence[str]:
+        """Return the next subscription of each account, so that none waits for another's many.
+
+        One whose account is not known yet counts for itself.
+        """
+        first = dict[str, str]()
+        for sid in self._told:
+            stream = self._streams.get(sid)
+            first.setdefault(sid if stream is None else stream.account_sid, sid)
+        return [*first.values()]
+
+    async def _look_at(self, sid: str) -> None:
+        """Make the batches of a subscription; while there are many, pause for other work."""
+        count, time = len(self._told), asyncio.get_running_loop().time
+        began = time()
+        self._told.pop(sid, None)
+        await outlast(partial(self._make_batches, sid), clock=self.clock)
+        if count > _FEW and self.is_sending():
+            await asyncio.sleep(min(_REST * (time() - began), _LONGEST_REST / count))
 
     async def _waited_for(self) -> Collection[str]:
         return await self.store.read(lambda tx: tx.streams.events.waited_for())
@@ -168,7 +179,10 @@ class StreamBatcher:
     async def _make_batches(self, sid: str) -> None:
         """Make the batches of a subscription that can be sent now."""
         has_more = True
-        while has_more and self.gate.is_open:
+        while has_more:
+            if not self.gate.is_open:
+                self._told[sid] = None
+                return
             has_more = await self.store.transact(partial(self._make_some, sid))
             # Others get their turn, above all the attempts that this has begun.
             await asyncio.sleep(0)
@@ -187,7 +201,9 @@ class StreamBatcher:
         stream = self._streams.get(sid)
         if stream is None or stream.lease != lease:
             lane = self.book.lane_of(sink.account_sid, sink.url)
-            stream = _Stream(lease, dict(tx.streams.events.unattempted(lane, sid)))
+            stream = _Stream(
+                sink.account_sid, lease, dict(tx.streams.events.unattempted(lane, sid))
+            )
         now, rules = self.clock.now(), BatchRules.of(sink, self.settings.kore_wait)
         pending = tx.streams.events.pending(sid, limit=_READ_AT_ONCE)
         times = WaitingTimes()

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.stream_event import StreamEvent
-from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, SendingPause, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededRandomness, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.asking import new_file, opened
@@ -51,6 +52,12 @@ class Receiver:
         self.requests.append(request)
         await self.gate.wait()
         return self.answers.pop(0) if self.answers else DELIVERED
+
+    async def has_got(self, count: int) -> None:
+        """Wait until there are so many requests."""
+        async with asyncio.timeout(30):
+            while len(self.requests) < count:
+                await quiet()
 
     @property
     def batches(self) -> list[list[str]]:
@@ -220,41 +227,105 @@ async def test_while_a_sim_is_busy_its_further_events_cost_no_look(store: Store)
     assert receiver.batches[-1] == ["7"]
 
 
+def sids_of(numbers: Iterable[int]) -> list[str]:
+    return [a_subscription(number).sid for number in numbers]
+
+
+async def begin_many(store: Store, *, of: dict[str, range]) -> None:
+    """Add accounts that have streams with these numbers, each to a URL that ends with its own."""
+
+    def work(tx: Transaction) -> None:
+        for account_sid, numbers in of.items():
+            tx.accounts.add(an_account(sid=account_sid), [])
+            for number in numbers:
+                sink = a_sink(
+                    number, Source.TWILIO, f"http://a.example/{number}", account_sid=account_sid
+                )
+                subscription = a_subscription(number, Source.TWILIO, account_sid=account_sid)
+                add_stream(tx, sink, subscription)
+
+    await store.transact(work)
+
+
+def publish_to_all(
+    bench: Bench, event: StreamEvent, numbers: Iterable[int]
+) -> Callable[[Transaction], None]:
+    sids = sids_of(numbers)
+
+    def work(tx: Transaction) -> None:
+        tx.streams.events.add(event, sids)
+        bench.delivery.queue.expect_events(tx, dict.fromkeys(sids, "http://a.example:80"))
+
+    return work
+
+
 @pytest.mark.parametrize(("count", "longest"), [(8, 10.0), (10, 10.0), (10, 0.001)])
 async def test_while_callbacks_are_sent_there_are_pauses_between_many_subscriptions(
     store: Store, monkeypatch: pytest.MonkeyPatch, count: int, longest: float
 ) -> None:
     numbers = range(1, count + 1)
-
-    def add(tx: Transaction) -> None:
-        tx.accounts.add(an_account(), [])
-        for number in numbers:
-            add_stream(tx, a_sink(number, Source.TWILIO), a_subscription(number, Source.TWILIO))
-
-    await store.transact(add)
-    receiver, slept, sleep = Receiver(), list[float](), asyncio.sleep
+    await begin_many(store, of={ACCOUNT_SID: numbers})
+    receiver, slept = Receiver(), list[float]()
+    receiver.gate.clear()  # so that each subscription is looked at once
     bench = bench_with(store, receiver)
 
     async def noted_sleep(seconds: float) -> None:
         slept.append(seconds)
-        await sleep(0)
+        await asyncio.sleep(0)
 
-    def happen(tx: Transaction) -> None:
-        sids = [a_subscription(number).sid for number in numbers]
-        tx.streams.events.add(an_event_of(1), sids)
-        bench.delivery.queue.expect_events(tx, dict.fromkeys(sids, "http://a.example:80"))
-
-    await store.transact(happen)
+    await store.transact(publish_to_all(bench, an_event_of(1), numbers))
     monkeypatch.setattr("ringback.delivery.stream_batcher._LONGEST_REST", longest)
-    monkeypatch.setattr("ringback.delivery.stream_batcher.asyncio.sleep", noted_sleep)
+    its_asyncio = SimpleNamespace(sleep=noted_sleep, get_running_loop=asyncio.get_running_loop)
+    monkeypatch.setattr("ringback.delivery.stream_batcher.asyncio", its_asyncio)
     async with running(bench.delivery.run):
-        while len(receiver.batches) < count:
-            await sleep(0.01)
-        await sleep(0.05)
-    rests = [seconds for seconds in slept if seconds]
-    # Before the first look nothing was sent, and its own batch may be on its way already.
-    assert len(rests) >= 9 if count > 8 else rests == []
-    assert [rest for rest in rests if rest > longest / (count - 2)] == []
+        await receiver.has_got(count)
+        receiver.gate.set()
+        rests = [seconds for seconds in slept if seconds]
+    # There is a pause while more than eight are left. The first batch is sent by itself.
+    assert len(rests) == max(count - 8, 0)
+    assert [rest for rest in rests if rest > longest / (count - 1)] == []
+
+
+async def test_an_accounts_stream_does_not_wait_for_the_many_of_another(store: Store) -> None:
+    other, many = f"AC{9:032x}", range(1, 31)
+    await begin_many(store, of={ACCOUNT_SID: many, other: range(31, 32)})
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        await store.transact(publish_to_all(bench, an_event_of(1), range(1, 32)))
+        await receiver.has_got(31)
+        await quiet()
+        await store.transact(publish_to_all(bench, an_event_of(2), range(1, 32)))
+        await receiver.has_got(62)
+    order = [one.url.wire.split("?")[0] for one in receiver.requests[31:]]
+    assert order.index("http://a.example/31") <= 3
+
+
+async def test_a_pause_while_batches_are_made_loses_none(store: Store) -> None:
+    await begin_many(store, of={ACCOUNT_SID: range(1, 4)})
+    receiver = Receiver()
+
+    class PausesOnce(SeededRandomness):
+        """Closes the gate while the first batch is made."""
+
+        is_used = False
+
+        def bytes(self, count: int) -> bytes:
+            if not self.is_used:
+                self.is_used = True
+                bench.gate.use(SendingPause(NOW, "a look"))
+            return super().bytes(count)
+
+    bench = Bench(store, FunctionTransport(receiver), random_source=PausesOnce())
+    await store.transact(publish_to_all(bench, an_event_of(1), range(1, 4)))
+    async with running(bench.delivery.run):
+        await quiet()
+        assert receiver.batches == []
+        bench.gate.use(None)
+        await quiet()
+        bench.clock.advance(SECOND)  # one may have been claimed already, and tries again
+        await quiet()
+    assert len(receiver.batches) == 3
 
 
 async def test_a_failed_batch_does_not_hold_up_its_sims_after_the_first_attempt(
@@ -378,6 +449,8 @@ async def test_restarts_lose_nothing_and_first_attempts_keep_each_sims_order(
                 await asyncio.sleep(0)
         tasks.cancel()  # it dies: what it has begun has no effect any more
         await bench.delivery._loop.workers.cancel()
+        # Its batcher must not go on beside the next process.
+        await asyncio.wait([tasks])
     last = Bench(
         store,
         FunctionTransport(answer),
@@ -386,7 +459,7 @@ async def test_restarts_lose_nothing_and_first_attempts_keep_each_sims_order(
     )
     await last.delivery.recover()
     async with running(last.delivery.run):
-        for _ in range(1000):  # a busy machine gets little done in each
+        for _ in range(100):
             clock.advance(timedelta(seconds=30))
             await all_has_run()
             await asyncio.sleep(0.001)
