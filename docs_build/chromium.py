@@ -25,6 +25,10 @@ def _pipe() -> tuple[int, int]:
     return read, write
 
 
+class PageGoneError(RuntimeError):
+    """A page was left before it had answered."""
+
+
 class Browser:
     """A browser with one page; it can reach nothing but this machine."""
 
@@ -102,7 +106,10 @@ class Browser:
         )
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Return the result of a method of the protocol; raises RuntimeError if it fails."""
+        """Return the result of a method of the protocol.
+
+        Raises RuntimeError if it fails, and PageGoneError if the page was left meanwhile.
+        """
         self._calls += 1
         message: dict[str, Any] = {"id": self._calls, "method": method, "params": parameters}
         if self._session:
@@ -111,6 +118,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == self._calls:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise PageGoneError(f"{method}: {answer}")
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer}")
                 return answer["result"]

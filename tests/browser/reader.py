@@ -2,9 +2,10 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import Any, Final
 
-from docs_build.chromium import Browser
+from docs_build.chromium import Browser, PageGoneError
 
 _PATIENCE: Final = 40.0
 _LOOK_AGAIN: Final = 0.03
@@ -53,12 +54,17 @@ class PageReader:
             time.sleep(_LOOK_AGAIN)
 
     def waits_until(self, script: str) -> Any:
-        """Wait until a script's value is true, and return the value."""
+        """Wait until a script's value is true, and return the value.
+
+        A page that is left for another one while it is asked does not count.
+        """
         end = time.monotonic() + _PATIENCE
-        while not (value := self.browser.run(script)):
+        while True:
+            with suppress(PageGoneError):
+                if value := self.browser.run(script):
+                    return value
             assert time.monotonic() < end, f"{script} is not so on {self.address}: {self.text}"
             time.sleep(_LOOK_AGAIN)
-        return value
 
     def clicks(self, words: str, *, on: str = "a, button, summary, label") -> None:
         """Point at the first thing that begins with these words, and click."""

@@ -69,7 +69,7 @@ class Listening:
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             return await self.process.wait()
 
 
