@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
@@ -39,7 +40,7 @@ _READ_AT_ONCE: Final = 1000
 _LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
 _FEW: Final = 8
-"""How many subscriptions are looked at without pauses."""
+"""How many subscriptions of an account have their turn together; so many need no pauses."""
 _REST: Final = 7
 """How many times as long as a look the pause after it is, while callbacks are sent."""
 _LONGEST_REST: Final = 10.0
@@ -143,7 +144,7 @@ class StreamBatcher:
             # A clock that was set back must not delay the look.
             if self._next_look is not None and not timedelta(0) < self._next_look - now <= _LOOK:
                 await outlast(self.start, clock=self.clock)
-            for sid in self._one_of_each_account():
+            for sid in self._next_in_turn():
                 await self._look_at(sid)
             due = self.next_due()
             if not self._told:
@@ -153,16 +154,19 @@ class StreamBatcher:
                 late = (sid for sid, one in self._streams.items() if one.times.first)
                 self._told.update(dict.fromkeys(late))
 
-    def _one_of_each_account(self) -> Sequence[str]:
-        """Return the next subscription of each account, so that none waits for another's many.
+    def _next_in_turn(self) -> Sequence[str]:
+        """Return a few subscriptions of each account, in turns: none waits for another's many.
 
         One whose account is not known yet counts for itself.
         """
-        first = dict[str, str]()
+        of_accounts = dict[str, list[str]]()
         for sid in self._told:
             stream = self._streams.get(sid)
-            first.setdefault(sid if stream is None else stream.account_sid, sid)
-        return [*first.values()]
+            few = of_accounts.setdefault(sid if stream is None else stream.account_sid, [])
+            if len(few) < _FEW:
+                few.append(sid)
+        turns = zip_longest(*of_accounts.values())
+        return [sid for turn in turns for sid in turn if sid is not None]
 
     async def _look_at(self, sid: str) -> None:
         """Make the batches of a subscription; while there are many, pause for other work."""
