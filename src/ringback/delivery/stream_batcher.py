@@ -40,7 +40,7 @@ _READ_AT_ONCE: Final = 1000
 _LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
 _FEW: Final = 8
-"""How many subscriptions of an account have their turn together; so many need no pauses."""
+"""At most this many subscriptions of an account have their turn together, and need no pauses."""
 _REST: Final = 7
 """How many times as long as a look the pause after it is, while callbacks are sent."""
 _LONGEST_REST: Final = 10.0
