@@ -116,9 +116,10 @@ def test_each_command_works_as_printed(
     more = dict[str, str]()
     if page.name == "scale.md":
         dsn: str = request.getfixturevalue("postgres_dsn")
+        name = f"scale_{shell}_{is_long}".lower()
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE scale")
-        parameters = {**conninfo_to_dict(dsn), "dbname": "scale"}
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        parameters = {**conninfo_to_dict(dsn), "dbname": name}
         more["RINGBACK_DATABASE"] = f"postgresql:///?{urlencode(parameters)}"
         more["RINGBACK_SEAL_KEY"] = new_key()
     assert follow(page, shell, tmp_path, is_long=is_long, more=more) > 0

@@ -71,14 +71,15 @@ class PostgresBench:
     @classmethod
     @contextmanager
     def on(cls, server: str, name: str = "conformance") -> Iterator[Self]:
-        """Make a database on a server."""
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        """Make a database on a server; it is gone afterwards, so that it can be made again."""
         dsn = Dsn(make_conninfo(server, dbname=name))
-        schema.upgrade(dsn, VAULT)
-        with psycopg.connect(dsn.text, autocommit=True) as connection:
-            connection.execute(_EMPTY)
-            yield cls(dsn, connection)
+        with psycopg.connect(server, autocommit=True) as maker:
+            maker.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            schema.upgrade(dsn, VAULT)
+            with psycopg.connect(dsn.text, autocommit=True) as connection:
+                connection.execute(_EMPTY)
+                yield cls(dsn, connection)
+            maker.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     async def begin(self) -> PostgresStore:
         """Return the store, which owns all shards; the tables are empty."""
