@@ -298,7 +298,8 @@ async def test_an_accounts_stream_does_not_wait_for_the_many_of_another(store: S
         await store.transact(publish_to_all(bench, an_event_of(2), range(1, 32)))
         await receiver.has_got(62)
     order = [one.url.wire.split("?")[0] for one in receiver.requests[31:]]
-    assert order.index("http://a.example/31") <= 3
+    # On a busy machine, the turn of eight that was under way may end first.
+    assert order.index("http://a.example/31") <= 9
 
 
 async def test_a_pause_while_batches_are_made_loses_none(store: Store) -> None:
