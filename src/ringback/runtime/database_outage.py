@@ -63,8 +63,7 @@ class DatabaseOutageMonitor:
         """Why the database is taken for silent; None if no outage began by a silence."""
         if self.is_over or not self._is_silent:
             return None
-        seconds = self.stopwatch() - self._began + _SILENT
-        return f"the database has not answered for {seconds:.0f} s"
+        return f"the database has not answered for {self.stopwatch() - self._began:.0f} s"
 
     def failed(self, failure: StoreUnavailable) -> None:
         """Note that a commit has failed; the first failure begins an outage and is logged."""
@@ -118,16 +117,17 @@ class DatabaseOutageMonitor:
             with suppress(TimeoutError):
                 pause = None if self.silent_for is None else _LISTEN_EVERY
                 await asyncio.wait_for(self._has_begun.wait(), pause)
-            is_silent = self.silent_for is not None and self.silent_for() >= _SILENT
-            if is_silent and was_silent and self._begin():
+            silent_for = 0.0 if self.silent_for is None else self.silent_for()
+            is_silent = silent_for >= _SILENT
+            if is_silent and was_silent and self._begin(silent_for):
                 self._is_silent = True
                 _log.error("%s; requests wait for it, or are refused with 503", self.silence)
             was_silent = is_silent
 
-    def _begin(self) -> bool:
-        """Begin an outage; return False if there is one already."""
+    def _begin(self, seconds_ago: float = 0.0) -> bool:
+        """Begin an outage, which began so long ago; return False if there is one already."""
         if not self.is_over:
             return False
-        self._began, self._refused, self._is_silent = self.stopwatch(), 0, False
+        self._began, self._refused, self._is_silent = self.stopwatch() - seconds_ago, 0, False
         self._has_begun.set()
         return True
