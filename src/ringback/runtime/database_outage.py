@@ -125,7 +125,7 @@ class DatabaseOutageMonitor:
             was_silent = is_silent
 
     def _begin(self, seconds_ago: float = 0.0) -> bool:
-        """Begin an outage, which began so long ago; return False if there is one already."""
+        """Begin an outage, as of some seconds ago; return False if there is one already."""
         if not self.is_over:
             return False
         self._began, self._refused, self._is_silent = self.stopwatch() - seconds_ago, 0, False
